@@ -1,0 +1,271 @@
+"""The loop: births run ahead, slots evaluate, and each result is archived as it arrives."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from archive import Archive
+from evolve.breeding import Breeding, Replied
+from evolve.budget import Budget, Spent
+from evolve.mix import Mix
+from evolve.progress import Observer, Silent
+from evolve.schedule import Schedule
+from evolve.selection import Selection
+from fitness import Cancelled, Evaluator
+from genome import Evaluation, Individual, Offspring, Task
+
+TICK_S = 0.5  # how often a quiet loop looks at the clock and the STOP file
+
+
+class SeedFailed(Exception):
+    """The seed genome has no score, so there is nothing to search from; the message holds its failure and log's tail."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One evaluation to be run. `purpose`: first, repeat, confirm or control."""
+
+    individual: Individual
+    purpose: str = "first"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """An evaluation ended; `outcome` is its result, or what the engine's part of it raised."""
+
+    slot: int
+    job: Job
+    evaluation: int
+    outcome: Evaluation | BaseException
+
+
+class Search:
+    """A steady-state evolutionary search over one archive.
+
+        enter the seed
+        until the budget is spent:
+            begin births until enough offspring wait        (selection, operators)
+            put waiting offspring into free slots           (evaluator, other threads)
+            wait for a result or a reply, and archive it    (the only thing that changes who is best)
+
+    One thread, the one that calls `run`, owns archive and selection; other threads only wait. Killed at any point, a
+    new Search over the same archive goes on where this one was.
+
+    Args:
+        workspaces: folder that holds one workspace per slot.
+        seed: of all chance in breeding and, with each individual's number, of its evaluations.
+        callers: births that may wait for a reply at once.
+        seed_repeats: evaluations of the seed at the start; their spread is the first σ.
+    """
+
+    def __init__(
+        self,
+        archive: Archive,
+        task: Task,
+        evaluator: Evaluator,
+        mix: Mix,
+        selection: Selection,
+        budget: Budget,
+        *,
+        workspaces: Path,
+        schedule: Schedule | None = None,
+        slots: int = 1,
+        seed: int = 0,
+        callers: int = 8,
+        seed_repeats: int = 1,
+        observer: Observer | None = None,
+    ) -> None:
+        if slots < 1:
+            raise ValueError(f"execution.slots is 1 or more; got {slots}")
+        if seed_repeats < 1:
+            raise ValueError(f"rule.seed_repeats is 1 or more; got {seed_repeats}")
+        self._archive = archive
+        self._task = task
+        self._evaluator = evaluator
+        self._budget = budget
+        self._workspaces = workspaces
+        self._schedule = schedule or Schedule()
+        self._slots = slots
+        self._seed = seed
+        self._seed_repeats = seed_repeats
+        self._observer: Observer = observer or Silent()
+        self._events: queue.SimpleQueue[Finished | Replied | None] = queue.SimpleQueue()
+        self._breeding = Breeding(archive, mix, selection, seed=seed, callers=callers, post=self._events.put)
+        self._waiting: deque[Job] = deque()
+        self._running: dict[int, Job] = {}
+        self._runners = ThreadPoolExecutor(slots, thread_name_prefix="slot")
+        self._cancel = threading.Event()
+        self._stop_reason: str | None = None
+        self._started = time.monotonic()
+        self._hours_before = archive.hours_before()
+
+    def run(self) -> str:
+        """Search until an end is reached, and return which, in words.
+
+        Raises:
+            SeedFailed: the seed has no score.
+            Exception: what an evaluator or an operator raised; everything archived stays.
+        """
+        try:
+            self._enter_seed()
+            self._resume()
+            return self._loop()
+        finally:
+            self._cancel.set()  # no effect on a normal end: nothing runs any more
+            self._runners.shutdown(wait=True)
+            self._breeding.close()
+            self._store_late_results()
+            self._archive.flush()
+
+    def stop(self, reason: str) -> None:
+        """End soon: what runs now finishes and is archived, nothing new begins. Safe from a signal handler."""
+        self._stop_reason = reason
+        self._events.put(None)
+
+    def cancel(self, reason: str) -> None:
+        """End now: what runs is killed and will be run again on resume. Safe from a signal handler."""
+        self.stop(reason)
+        self._cancel.set()
+
+    def spent(self) -> Spent:
+        """Return what the run has used, in-flight evaluations included."""
+        return Spent(
+            evaluations=self._archive.counts().evaluations + len(self._running),
+            hours=self._hours_before + (time.monotonic() - self._started) / 3600,
+            usd=self._archive.spent_usd(),
+            since_improvement=self._archive.since_improvement(),
+        )
+
+    def _loop(self) -> str:
+        while True:
+            reason = self._stop_reason or self._budget.exhausted(self.spent())
+            if reason is None:
+                self._breed()
+            self._fill_slots()
+            if not self._running and not self._breeding.in_progress:
+                if reason is not None:
+                    return reason
+                if not self._waiting:
+                    return "no operator finds anything new to try on this population"
+            elif reason is not None and not self._running:
+                return reason  # replies still in flight are stored on the way out
+            self._wait()
+
+    def _enter_seed(self) -> None:
+        if self._archive.next_birth() > 1:
+            return
+        birth = self._archive.conceive("seed", ())
+        self._archive.bear(birth, Offspring(self._task.seed, "seed", (), "the seed"))
+
+    def _resume(self) -> None:
+        seed = self._archive.seed()
+        if seed.failure is not None:
+            raise SeedFailed(self._why_seed_failed(seed, ""))
+        self._waiting.extend(Job(individual) for individual in self._archive.waiting() if individual.id != seed.id)
+        for repeat in range(seed.n, self._seed_repeats):
+            self._waiting.insert(repeat - seed.n, Job(seed, "repeat" if repeat else "first"))
+        if seed.score is not None:
+            self._waiting.extend(Job(individual) for individual in self._breeding.resume())
+
+    def _breed(self) -> None:
+        if self._archive.seed().score is None:
+            return  # nobody to breed from until the first result
+        due = self._schedule.births_due(
+            slots=self._slots,
+            running=len(self._running),
+            ahead=len(self._waiting) + self._breeding.in_progress,
+            population=self._archive.settings.population_size,
+            born=self._archive.counts().individuals - 1,
+        )
+        if due > 0:
+            self._waiting.extend(Job(individual) for individual in self._breeding.begin(due))
+
+    def _fill_slots(self) -> None:
+        for slot in range(self._slots):
+            if not self._waiting:
+                return
+            if slot in self._running:
+                continue
+            if self._stop_reason is not None or self._budget.exhausted(self.spent()) is not None:
+                return
+            self._start(slot, self._waiting.popleft())
+
+    def _start(self, slot: int, job: Job) -> None:
+        run = self._archive.runs_of(job.individual.id)
+        seed = int(np.random.SeedSequence([self._seed, job.individual.id, run]).generate_state(1)[0])
+        evaluation = self._archive.start_evaluation(job.individual.id, seed, slot, job.purpose)
+        self._running[slot] = job
+        self._observer.started(slot, job.individual, job.purpose)
+
+        def measure() -> None:
+            try:
+                outcome: Evaluation | BaseException = self._evaluator.evaluate(
+                    job.individual.genome,
+                    seed=seed,
+                    slot=slot,
+                    workspace=self._workspaces / f"slot-{slot}",
+                    report=lambda share: self._observer.progressed(slot, share),
+                    cancel=self._cancel,
+                )
+            except BaseException as error:  # noqa: BLE001 - carried to the coordinator, which raises it
+                outcome = error
+            self._events.put(Finished(slot, job, evaluation, outcome))
+
+        self._runners.submit(measure)
+
+    def _wait(self) -> None:
+        if self._events.empty():
+            self._archive.flush()  # idle: the time to write commits
+        try:
+            event = self._events.get(timeout=TICK_S)
+        except queue.Empty:
+            event = None
+        self._handle(event)
+        self._observer.tick(self.spent())
+
+    def _handle(self, event: Finished | Replied | None) -> None:
+        if isinstance(event, Finished):
+            self._archive_result(event)
+        elif isinstance(event, Replied):
+            individual = self._breeding.replied(event)
+            if individual is not None:
+                self._waiting.append(Job(individual))
+
+    def _archive_result(self, event: Finished) -> None:
+        del self._running[event.slot]
+        if isinstance(event.outcome, BaseException):
+            self._archive.interrupt_evaluation(event.evaluation)
+            if not isinstance(event.outcome, Cancelled):
+                raise event.outcome
+            return
+        individual = self._archive.finish_evaluation(event.evaluation, event.outcome)
+        self._observer.finished(event.slot, individual, event.outcome, self._archive.verdict(individual.id))
+        if not individual.parents and individual.failure is not None:
+            raise SeedFailed(self._why_seed_failed(individual, event.outcome.log))
+
+    def _store_late_results(self) -> None:
+        """Archive what arrived after the loop had ended: paid for, so kept."""
+        while not self._events.empty():
+            event = self._events.get()
+            if isinstance(event, Finished):
+                if isinstance(event.outcome, Evaluation):
+                    self._archive.finish_evaluation(event.evaluation, event.outcome)
+                else:
+                    self._archive.interrupt_evaluation(event.evaluation)
+            elif isinstance(event, Replied) and not isinstance(event.outcome, BaseException):
+                self._archive.finish_call(event.call, event.outcome)
+
+    def _why_seed_failed(self, seed: Individual, log: str) -> str:
+        assert seed.failure is not None
+        tail = "\n".join(log.rstrip().splitlines()[-15:])
+        return f"the seed failed, so there is nothing to search from: {seed.failure.kind}: {seed.failure.detail}\n{tail}".rstrip()
+
+
