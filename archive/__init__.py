@@ -1,0 +1,39 @@
+"""What is kept: every birth and result of a run, who stands where, the rule that deletion is a win, and the lineage."""
+
+from archive.archive import Archive, Conceived, Counts
+from archive.errors import (
+    ArchiveError,
+    CannotWrite,
+    DamagedArchive,
+    NewerSchema,
+    NoIndividual,
+    NoRun,
+    OtherTask,
+    RunInUse,
+)
+from archive.rule import Evidence, Rule, Verdict
+from archive.view import Cell, Entry, Run, Settings, Trial, View, open_run
+
+__all__ = [
+    "Archive",
+    "ArchiveError",
+    "CannotWrite",
+    "Cell",
+    "Conceived",
+    "Counts",
+    "DamagedArchive",
+    "Entry",
+    "Evidence",
+    "NewerSchema",
+    "NoIndividual",
+    "NoRun",
+    "OtherTask",
+    "Rule",
+    "Run",
+    "RunInUse",
+    "Settings",
+    "Trial",
+    "Verdict",
+    "View",
+    "open_run",
+]

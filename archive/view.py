@@ -1,0 +1,431 @@
+"""What can be asked of an archive, by the engine that writes it and by anybody who reads along."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Self
+
+from archive.cells import cell_start
+from archive.errors import NoIndividual, NoRun
+from archive.rule import Rule
+from archive.standings import Standings
+from archive.store import DATABASE, Store
+from archive.texts import split_files, unpack
+from genome.genome import Genome
+from genome.individual import Evaluation, Failure, Individual
+from genome.task import Objective
+
+CACHED_INDIVIDUALS = 1_024
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the archive judges and sorts.
+
+    Attributes:
+        price: score that one added node must earn.
+        z: how many standard errors a difference must exceed to count.
+        cell_percent: width of a cell in percent of the seed's size.
+        population_size: births in a generation.
+    """
+
+    price: float = 8e-6
+    z: float = 2.0
+    cell_percent: float = 2.0
+    population_size: int = 16
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.price) and self.price >= 0):
+            raise ValueError(f"price is the score a node must earn, 0 or more; got {self.price}")
+        if not (math.isfinite(self.z) and self.z >= 0):
+            raise ValueError(f"z is a number of standard errors, 0 or more; got {self.z}")
+        if not 0.01 <= self.cell_percent <= 100:
+            raise ValueError(f"cell_percent is a share of the seed's size from 0.01 to 100; got {self.cell_percent}")
+        if self.population_size < 1:
+            raise ValueError(f"population_size is at least 1; got {self.population_size}")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run was started with."""
+
+    name: str
+    task: str
+    objective: Objective
+    settings: Settings
+    config: str
+    seed_digest: str
+    versions: dict[str, str]
+    created: float
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An individual without its genome: one line of a table.
+
+    Attributes:
+        priced: score with its size paid for, lower is better; None like score.
+        sd: spread of its own evaluations.
+        verdict: seed, better, simpler, kept or failed, judged against `incumbent` when its result came; None before.
+        words: the verdict's arithmetic.
+    """
+
+    id: int
+    score: float | None
+    size: int
+    lines: int
+    generation: int
+    operator: str
+    parents: tuple[int, ...]
+    inspirations: tuple[int, ...]
+    idea: str
+    failure: str | None
+    detail: str | None
+    verified: bool
+    n: int
+    sd: float | None
+    priced: float | None
+    verdict: str | None
+    words: str | None
+    incumbent: int | None
+    created: float
+
+
+@dataclass(frozen=True)
+class Trial:
+    """An evaluation as it stands in the archive; `result` is None while it runs and when it was interrupted."""
+
+    id: int
+    purpose: str
+    seed: int
+    slot: int
+    started: float
+    ended: float | None
+    interrupted: bool
+    result: Evaluation | None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """An interval of sizes from `start` to below `end`, its valid individuals best first; the first is its elite."""
+
+    number: int
+    start: int
+    end: int
+    ids: tuple[int, ...]
+
+
+class View:
+    """All that can be asked of a run; answers are as of the moment it was opened, unless it is the one that writes."""
+
+    def __init__(self, folder: Path, store: Store) -> None:
+        self.folder = folder
+        self.store = store
+        self.run = self._run()
+        self._cache: OrderedDict[int, Individual] = OrderedDict()
+        self._seed_text: str | None = None
+        self._standings = self._stand()
+
+    @property
+    def standings(self) -> Standings:
+        return self._standings
+
+    @property
+    def settings(self) -> Settings:
+        return self.run.settings
+
+    @property
+    def objective(self) -> Objective:
+        return self.run.objective
+
+    @property
+    def price(self) -> float:
+        """Score that one syntax node must earn."""
+        return self.settings.price
+
+    @property
+    def sigma(self) -> float | None:
+        """Spread of one evaluation on the device that gave the last score; None while nothing was run twice."""
+        return self._standings.sigma()
+
+    @property
+    def rule(self) -> Rule:
+        """The rule with this run's constants and its present σ."""
+        return Rule(self.objective, self.price, self.settings.z, self.sigma)
+
+    def individual(self, id: int) -> Individual:
+        """Return one individual with its genome.
+
+        Raises:
+            NoIndividual: there is none of this number.
+        """
+        held = self._cache.get(id)
+        if held is None:
+            held = self._cache[id] = self._load(id)
+            if len(self._cache) > CACHED_INDIVIDUALS:
+                self._cache.popitem(last=False)
+        else:
+            self._cache.move_to_end(id)
+        return held
+
+    def individuals(self, ids: Iterable[int]) -> list[Individual]:
+        return [self.individual(id) for id in ids]
+
+    def seen(self, genome: Genome) -> bool:
+        """Whether an equal genome (by digest) was born before."""
+        return self.twin(genome) is not None
+
+    def twin(self, genome: Genome) -> int | None:
+        """Return the oldest individual with an equal genome, None where there is none."""
+        return self.store.value("SELECT min(id) FROM individuals WHERE digest = ?", genome.digest)
+
+    def seed(self) -> Individual:
+        return self.individual(1)
+
+    def best(self, limit: int) -> list[Individual]:
+        """Return the best individuals by priced score, best first."""
+        return self.individuals(self._standings.best(limit))
+
+    def champion(self) -> Individual | None:
+        """Return the best by priced score, None while nothing has a score."""
+        best = self.best(1)
+        return best[0] if best else None
+
+    def elites(self) -> list[Individual]:
+        """Return the best of each cell, smallest cell first."""
+        return self.individuals(self._standings.elites())
+
+    def front(self) -> list[Individual]:
+        """Return those that no other beats in both score and size, smallest first."""
+        return self.individuals(self._standings.front())
+
+    def simple(self, within: float | None = None) -> list[int]:
+        """Return ids of those at most `within` (default z·σ) worse than the best score, smallest first."""
+        return self._standings.simple(self.settings.z * (self.sigma or 0.0) if within is None else within)
+
+    def cells(self) -> list[Cell]:
+        """Return the occupied cells, smallest first."""
+        seed_size, percent = self._standings.seed_size, self.settings.cell_percent
+        return [
+            Cell(number, cell_start(number, seed_size, percent), cell_start(number + 1, seed_size, percent), tuple(ids))
+            for number, ids in self._standings.cells().items()
+        ]
+
+    def ancestors(self, id: int) -> list[int]:
+        """Return ids of all ancestors, newest first, without the individual itself."""
+        self._known(id)
+        return sorted(self._standings.ancestors(id), reverse=True)
+
+    def ancestor(self, a: int, b: int) -> Individual | None:
+        """Return the nearest common ancestor of two individuals; one of them where it is the other's ancestor."""
+        self._known(a)
+        self._known(b)
+        shared = (self._standings.ancestors(a) | {a}) & (self._standings.ancestors(b) | {b})
+        return self.individual(max(shared)) if shared else None
+
+    def offspring(self, ids: Sequence[int]) -> list[Individual]:
+        """Return the evaluated children of these individuals, newest first."""
+        marks = ",".join("?" * len(ids))
+        born = self.store.rows(
+            f"SELECT id FROM individuals WHERE mother IN ({marks}) UNION "
+            f"SELECT id FROM individuals WHERE father IN ({marks}) ORDER BY id DESC",
+            *ids,
+            *ids,
+        )
+        return self.individuals(id for (id,) in born if self._standings[id].judged)
+
+    def recent(self, limit: int) -> list[Individual]:
+        """Return the individuals whose first result came last, newest first, failed ones included."""
+        found = self.store.rows(
+            "SELECT individual FROM evaluations WHERE finish IS NOT NULL AND purpose = 'first'"
+            " ORDER BY finish DESC LIMIT ?",
+            limit,
+        )
+        return self.individuals(id for (id,) in found)
+
+    def entries(self, ids: Sequence[int] | None = None) -> list[Entry]:
+        """Return individuals without their genomes, in the order asked for; by default all in order of birth."""
+        if ids is None:
+            return [self._entry(row) for row in self.store.rows(f"{_ENTRIES} ORDER BY id")]
+        found = {}
+        for start in range(0, len(ids), 500):
+            part = ids[start : start + 500]
+            for row in self.store.rows(f"{_ENTRIES} WHERE id IN ({','.join('?' * len(part))})", *part):
+                found[row[0]] = self._entry(row)
+        return [found[id] if id in found else self._unknown(id) for id in ids]
+
+    def entry(self, id: int) -> Entry:
+        return self.entries([id])[0]
+
+    def trials(self, individual: int) -> list[Trial]:
+        """Return every evaluation of an individual in order, running and interrupted ones too."""
+        return [_trial(row) for row in self.store.rows(f"{_TRIALS} WHERE individual = ? ORDER BY id", individual)]
+
+    def first_trial(self, individual: int) -> Trial:
+        """Return the evaluation of an individual that finished first."""
+        where = "WHERE individual = ? AND finish IS NOT NULL ORDER BY finish LIMIT 1"
+        rows = self.store.rows(f"{_TRIALS} {where}", individual)
+        if not rows:
+            raise NoIndividual(f"individual {individual} in run {self.run.name} has no result yet")
+        return _trial(rows[0])
+
+    def abandoned(self) -> list[tuple[int, str, str]]:
+        """Return the births that gave no offspring: id, operator and the reason."""
+        return self.store.rows("SELECT id, operator, abandoned FROM births WHERE abandoned IS NOT NULL ORDER BY id")
+
+    def events(self) -> list[tuple[float, str, str]]:
+        """Return what happened to the run: time, kind and text, in order."""
+        return self.store.rows("SELECT time, kind, text FROM events ORDER BY id")
+
+    def close(self) -> None:
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _known(self, id: int) -> None:
+        if id not in self._standings:
+            self._unknown(id)
+
+    def _unknown(self, id: int) -> Entry:
+        raise NoIndividual(f"no individual {id} in run {self.run.name}; its births end at {self._last_birth()}")
+
+    def _last_birth(self) -> int:
+        return int(self.store.value("SELECT coalesce(max(id), 0) FROM births"))
+
+    def _run(self) -> Run:
+        rows = self.store.rows(
+            "SELECT name, task, objective, direction, settings, config, seed_digest, versions, created FROM runs"
+        )
+        if not rows:
+            raise NoRun(f"{self.store.path} holds no run yet; its search is just starting, or ended before it began")
+        name, task, objective, direction, settings, config, digest, versions, created = rows[0]
+        known = Settings(**json.loads(settings))
+        return Run(name, task, Objective(objective, direction), known, config, digest, json.loads(versions), created)
+
+    def _stand(self) -> Standings:
+        standings = Standings(self.objective, self.price, self.settings.cell_percent)
+        for id, size, mother, father in self.store.rows("SELECT id, size, mother, father FROM individuals ORDER BY id"):
+            standings.enter(id, size, _parents(mother, father))
+        results = self.store.rows(
+            "SELECT individual, score, failure, detail, verified, device FROM evaluations"
+            " WHERE finish IS NOT NULL ORDER BY finish"
+        )
+        for id, score, kind, detail, verified, device in results:
+            failure = None if kind is None else Failure(kind, detail)
+            standings.result(id, score, failure, verified=bool(verified), device=device)
+        return standings
+
+    def _load(self, id: int) -> Individual:
+        rows = self.store.rows(
+            "SELECT operator, inspirations, idea, generation, digest, size, lines, genome FROM individuals"
+            " WHERE id = ?",
+            id,
+        )
+        if not rows:
+            self._unknown(id)
+        operator, inspirations, idea, generation, digest, size, lines, packed = rows[0]
+        text = unpack(packed, "" if id == 1 else self.seed_text)
+        standing = self._standings[id]
+        return Individual(
+            id=id,
+            genome=_stored_genome(split_files(text), digest, size, lines),
+            operator=operator,
+            parents=standing.parents,
+            idea=idea,
+            generation=generation,
+            scores=tuple(standing.scores),
+            failure=standing.failure,
+            verified=standing.judged and standing.verified,
+            inspirations=tuple(json.loads(inspirations)),
+        )
+
+    @property
+    def seed_text(self) -> str:
+        """The seed's files as one text, which all other genomes are packed against."""
+        if self._seed_text is None:
+            self._seed_text = unpack(self.store.value("SELECT genome FROM individuals WHERE id = 1"))
+        return self._seed_text
+
+    def _entry(self, row: tuple[Any, ...]) -> Entry:
+        id, size, lines, generation, operator, inspirations, idea, verdict, words, incumbent, created = row
+        standing = self._standings[id]
+        failure = standing.failure
+        return Entry(
+            id=id,
+            score=standing.mean,
+            size=size,
+            lines=lines,
+            generation=generation,
+            operator=operator,
+            parents=standing.parents,
+            inspirations=tuple(json.loads(inspirations)),
+            idea=idea,
+            failure=failure.kind if failure else None,
+            detail=failure.detail if failure else None,
+            verified=standing.judged and standing.verified,
+            n=len(standing.scores),
+            sd=standing.sd,
+            priced=self._standings.priced(standing),
+            verdict=verdict,
+            words=words,
+            incumbent=incumbent,
+            created=created,
+        )
+
+
+_TRIALS = (
+    "SELECT id, purpose, seed, slot, started, ended, interrupted, finish, score, failure, detail, seconds, verified,"
+    " device, metrics, log FROM evaluations"
+)
+_ENTRIES = "SELECT id, size, lines, generation, operator, inspirations, idea, verdict, words, incumbent, created FROM individuals"
+
+
+def _parents(mother: int | None, father: int | None) -> tuple[int, ...]:
+    return tuple(parent for parent in (mother, father) if parent is not None)
+
+
+def _stored_genome(files: dict[str, str], digest: str, size: int, lines: int) -> Genome:
+    """Return a genome as it was born, with what was measured then: parsing it again would cost 10 ms."""
+    genome = object.__new__(Genome)
+    object.__setattr__(genome, "files", MappingProxyType(files))
+    vars(genome).update(digest=digest, size=size, lines=lines)
+    return genome
+
+
+def _trial(row: tuple[Any, ...]) -> Trial:
+    id, purpose, seed, slot, started, ended, interrupted, finish, score, kind, detail, seconds, verified, device = row[
+        :14
+    ]
+    metrics, log = row[14:]
+    result = None
+    if finish is not None:
+        failure = None if kind is None else Failure(kind, detail)
+        result = Evaluation(score, failure, seconds, seed, bool(verified), device, json.loads(metrics), unpack(log))
+    return Trial(id, purpose, seed, slot, started, ended, bool(interrupted), result)
+
+
+def open_run(folder: str | Path, runs: str | Path = "runs") -> View:
+    """Return a read-only view of a run, by its folder or by its name under `runs`; works while a search is writing.
+
+    Raises:
+        NoRun: there is no such run.
+        NewerSchema: a newer genepool wrote it.
+    """
+    named = Path(runs) / folder
+    place = named if (named / DATABASE).is_file() else Path(folder)
+    store = Store.reading(place / DATABASE)
+    try:
+        return View(place, store)
+    except BaseException:
+        store.close()
+        raise
