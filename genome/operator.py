@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
@@ -9,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from genome.genome import Genome
-from genome.individual import Individual, Offspring
+from genome.individual import Evaluation, Individual, Offspring
 from genome.task import Task
 
 
@@ -31,14 +33,24 @@ class Call:
     messages: tuple[Mapping[str, str], ...]
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def prompt(self) -> str:
+        """What is asked, as one JSON text; the model is no part of it."""
+        return json.dumps({"messages": [dict(message) for message in self.messages], "options": dict(self.options)})
+
+    @property
+    def prompt_hash(self) -> str:
+        """Hexadecimal sha256 of the prompt; a replay finds its replies by it."""
+        return hashlib.sha256(self.prompt.encode()).hexdigest()
+
 
 @dataclass(frozen=True)
 class Reply:
     """What came back for a Call.
 
     Attributes:
-        text: the answer; untrusted. Empty when `error` is set.
-        error: why there is no answer, in one line, or None.
+        text: the answer; untrusted. Empty when none came; beside an `error` it is an answer that was cut off.
+        error: why there is no usable answer, in one line, or None.
         tokens_in, tokens_cached, tokens_out: as the endpoint counted them; cached ones are part of tokens_in.
         usd: price of this call, 0.0 where the model has no price.
         seconds: wall time, retries included.
@@ -77,6 +89,10 @@ class Lore(Protocol):
         ...
 
     def individual(self, id: int) -> Individual: ...
+
+    def evaluations(self, id: int) -> Sequence[Evaluation]:
+        """Return the finished evaluations of an individual, oldest first, with what they printed."""
+        ...
 
     def ancestor(self, a: int, b: int) -> Individual | None:
         """Return the nearest common ancestor of two individuals; one of them where it is the other's ancestor."""
