@@ -85,7 +85,7 @@ def code_size(text: str, path: str) -> int:
     """
     if not path.endswith(".py"):
         return sum(-(-len(token) // FREE_WORD_CHARS) for token in re.findall(r"\w+|[^\w\s]", text))
-    return sum(_node_cost(node) for node in walk(parse(text, path)))
+    return sum(node_cost(node) for node in walk(parse(text, path)))
 
 
 def canonical(text: str, path: str) -> str:
@@ -125,11 +125,14 @@ def _docstring(node: ast.AST) -> ast.Expr | None:
     if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) or not node.body:
         return None
     first = node.body[0]
-    is_text = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    is_text = (
+        isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    )
     return first if is_text and isinstance(first, ast.Expr) else None
 
 
-def _node_cost(node: ast.AST) -> int:
+def node_cost(node: ast.AST) -> int:
+    """Return what one syntax node counts, without the nodes below it."""
     if not isinstance(node, ast.Constant):
         return 1
     value = node.value
@@ -152,12 +155,14 @@ def _canonical_tokens(tree: ast.AST) -> Iterator[str]:
     while waiting:
         item = waiting.pop()
         if isinstance(item, ast.AST):
-            fields = [(name, value) for name, value in ast.iter_fields(item) if name not in ("ctx", "kind", "type_comment")]
+            fields = [
+                (name, value) for name, value in ast.iter_fields(item) if name not in ("ctx", "kind", "type_comment")
+            ]
             docstring = _docstring(item)
             yield f"({type(item).__name__}"
             waiting.append(_CLOSE)
             for name, value in reversed(fields):
-                if value is None and not isinstance(item, ast.Constant) or value == []:
+                if (value is None and not isinstance(item, ast.Constant)) or value == []:
                     continue
                 kept = [entry for entry in value if entry is not docstring] if isinstance(value, list) else value
                 waiting.extend((kept, _Field(name)))

@@ -62,4 +62,6 @@ class Task:
         try:
             return self.brief_path.read_text(encoding="utf-8")
         except FileNotFoundError:
-            raise FileNotFoundError(f"no brief at {self.brief_path}; write one, or name another: task.brief=PATH") from None
+            raise FileNotFoundError(
+                f"no brief at {self.brief_path}; write one, or name another: task.brief=PATH"
+            ) from None
