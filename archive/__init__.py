@@ -11,8 +11,9 @@ from archive.errors import (
     OtherTask,
     RunInUse,
 )
+from archive.records import Cell, Entry, Run, Settings, Trial
 from archive.rule import Evidence, Rule, Verdict
-from archive.view import Cell, Entry, Run, Settings, Trial, View, open_run
+from archive.view import View, open_run
 
 __all__ = [
     "Archive",

@@ -15,9 +15,10 @@ from archive.calls import Ledger
 from archive.errors import CannotWrite, DamagedArchive
 from archive.lineage import Lineage, deeds
 from archive.lock import RunLock
+from archive.records import Settings
 from archive.store import DATABASE, Store
 from archive.texts import DETAIL_CHARS, one_line
-from archive.view import Settings, View
+from archive.view import View
 from genome.individual import Evaluation, Individual, Offspring
 from genome.operator import Call, Reply
 from genome.task import Task

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 
 from archive.store import Store
@@ -25,13 +23,12 @@ class Ledger:
 
     def start(self, birth: int, call: Call) -> int:
         """Note a call that is about to be made; returns its number."""
-        prompt = json.dumps({"messages": list(map(dict, call.messages)), "options": dict(call.options)})
         with self._store.transaction() as connection:
             cursor = connection.execute(
                 "INSERT INTO calls (birth, ordinal, model, operator, prompt_hash, prompt, started) VALUES"
                 " (?1, (SELECT count(*) FROM calls WHERE birth = ?1), ?2,"
                 " (SELECT operator FROM births WHERE id = ?1), ?3, ?4, ?5)",
-                (birth, call.model, hashlib.sha256(prompt.encode()).hexdigest(), pack(prompt), time.time()),
+                (birth, call.model, call.prompt_hash, pack(call.prompt), time.time()),
             )
         return int(cursor.lastrowid or 0)
 

@@ -12,9 +12,9 @@ from dataclasses import asdict
 from importlib import metadata
 
 from archive.errors import OtherTask
+from archive.records import Settings
 from archive.store import Store
 from archive.texts import DETAIL_CHARS, join_files, one_line, pack
-from archive.view import Settings
 from genome.individual import Evaluation, Failure, Offspring
 from genome.task import Task
 

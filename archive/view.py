@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Self
 
 from archive.cells import cell_start
 from archive.errors import NoIndividual, NoRun
+from archive.records import ENTRIES, TRIALS, Cell, Entry, Run, Settings, Trial, parents_of, stored_genome, trial
 from archive.rule import Rule
 from archive.standings import Standings
 from archive.store import DATABASE, Store
@@ -22,103 +20,6 @@ from genome.individual import Evaluation, Failure, Individual
 from genome.task import Objective
 
 CACHED_INDIVIDUALS = 1_024
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How the archive judges and sorts.
-
-    Attributes:
-        price: score that one added node must earn.
-        z: how many standard errors a difference must exceed to count.
-        cell_percent: width of a cell in percent of the seed's size.
-        population_size: births in a generation.
-    """
-
-    price: float = 8e-6
-    z: float = 2.0
-    cell_percent: float = 2.0
-    population_size: int = 16
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.price) and self.price >= 0):
-            raise ValueError(f"price is the score a node must earn, 0 or more; got {self.price}")
-        if not (math.isfinite(self.z) and self.z >= 0):
-            raise ValueError(f"z is a number of standard errors, 0 or more; got {self.z}")
-        if not 0.01 <= self.cell_percent <= 100:
-            raise ValueError(f"cell_percent is a share of the seed's size from 0.01 to 100; got {self.cell_percent}")
-        if self.population_size < 1:
-            raise ValueError(f"population_size is at least 1; got {self.population_size}")
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a run was started with."""
-
-    name: str
-    task: str
-    objective: Objective
-    settings: Settings
-    config: str
-    seed_digest: str
-    versions: dict[str, str]
-    created: float
-
-
-@dataclass(frozen=True)
-class Entry:
-    """An individual without its genome: one line of a table.
-
-    Attributes:
-        priced: score with its size paid for, lower is better; None like score.
-        sd: spread of its own evaluations.
-        verdict: seed, better, simpler, kept or failed, judged against `incumbent` when its result came; None before.
-        words: the verdict's arithmetic.
-    """
-
-    id: int
-    score: float | None
-    size: int
-    lines: int
-    generation: int
-    operator: str
-    parents: tuple[int, ...]
-    inspirations: tuple[int, ...]
-    idea: str
-    failure: str | None
-    detail: str | None
-    verified: bool
-    n: int
-    sd: float | None
-    priced: float | None
-    verdict: str | None
-    words: str | None
-    incumbent: int | None
-    created: float
-
-
-@dataclass(frozen=True)
-class Trial:
-    """An evaluation as it stands in the archive; `result` is None while it runs and when it was interrupted."""
-
-    id: int
-    purpose: str
-    seed: int
-    slot: int
-    started: float
-    ended: float | None
-    interrupted: bool
-    result: Evaluation | None
-
-
-@dataclass(frozen=True)
-class Cell:
-    """An interval of sizes from `start` to below `end`, its valid individuals best first; the first is its elite."""
-
-    number: int
-    start: int
-    end: int
-    ids: tuple[int, ...]
 
 
 class View:
@@ -252,11 +153,11 @@ class View:
     def entries(self, ids: Sequence[int] | None = None) -> list[Entry]:
         """Return individuals without their genomes, in the order asked for; by default all in order of birth."""
         if ids is None:
-            return [self._entry(row) for row in self.store.rows(f"{_ENTRIES} ORDER BY id")]
+            return [self._entry(row) for row in self.store.rows(f"{ENTRIES} ORDER BY id")]
         found = {}
         for start in range(0, len(ids), 500):
             part = ids[start : start + 500]
-            for row in self.store.rows(f"{_ENTRIES} WHERE id IN ({','.join('?' * len(part))})", *part):
+            for row in self.store.rows(f"{ENTRIES} WHERE id IN ({','.join('?' * len(part))})", *part):
                 found[row[0]] = self._entry(row)
         return [found[id] if id in found else self._unknown(id) for id in ids]
 
@@ -265,15 +166,21 @@ class View:
 
     def trials(self, individual: int) -> list[Trial]:
         """Return every evaluation of an individual in order, running and interrupted ones too."""
-        return [_trial(row) for row in self.store.rows(f"{_TRIALS} WHERE individual = ? ORDER BY id", individual)]
+        return [trial(row) for row in self.store.rows(f"{TRIALS} WHERE individual = ? ORDER BY id", individual)]
+
+    def evaluations(self, id: int) -> list[Evaluation]:
+        """Return the finished evaluations of an individual, oldest first, with what they printed."""
+        self._known(id)
+        rows = self.store.rows(f"{TRIALS} WHERE individual = ? AND finish IS NOT NULL ORDER BY finish", id)
+        return [result for row in rows if (result := trial(row).result) is not None]
 
     def first_trial(self, individual: int) -> Trial:
         """Return the evaluation of an individual that finished first."""
         where = "WHERE individual = ? AND finish IS NOT NULL ORDER BY finish LIMIT 1"
-        rows = self.store.rows(f"{_TRIALS} {where}", individual)
+        rows = self.store.rows(f"{TRIALS} {where}", individual)
         if not rows:
             raise NoIndividual(f"individual {individual} in run {self.run.name} has no result yet")
-        return _trial(rows[0])
+        return trial(rows[0])
 
     def abandoned(self) -> list[tuple[int, str, str]]:
         """Return the births that gave no offspring: id, operator and the reason."""
@@ -315,7 +222,7 @@ class View:
     def _stand(self) -> Standings:
         standings = Standings(self.objective, self.price, self.settings.cell_percent)
         for id, size, mother, father in self.store.rows("SELECT id, size, mother, father FROM individuals ORDER BY id"):
-            standings.enter(id, size, _parents(mother, father))
+            standings.enter(id, size, parents_of(mother, father))
         results = self.store.rows(
             "SELECT individual, score, failure, detail, verified, device FROM evaluations"
             " WHERE finish IS NOT NULL ORDER BY finish"
@@ -338,7 +245,7 @@ class View:
         standing = self._standings[id]
         return Individual(
             id=id,
-            genome=_stored_genome(split_files(text), digest, size, lines),
+            genome=stored_genome(split_files(text), digest, size, lines),
             operator=operator,
             parents=standing.parents,
             idea=idea,
@@ -381,37 +288,6 @@ class View:
             incumbent=incumbent,
             created=created,
         )
-
-
-_TRIALS = (
-    "SELECT id, purpose, seed, slot, started, ended, interrupted, finish, score, failure, detail, seconds, verified,"
-    " device, metrics, log FROM evaluations"
-)
-_ENTRIES = "SELECT id, size, lines, generation, operator, inspirations, idea, verdict, words, incumbent, created FROM individuals"
-
-
-def _parents(mother: int | None, father: int | None) -> tuple[int, ...]:
-    return tuple(parent for parent in (mother, father) if parent is not None)
-
-
-def _stored_genome(files: dict[str, str], digest: str, size: int, lines: int) -> Genome:
-    """Return a genome as it was born, with what was measured then: parsing it again would cost 10 ms."""
-    genome = object.__new__(Genome)
-    object.__setattr__(genome, "files", MappingProxyType(files))
-    vars(genome).update(digest=digest, size=size, lines=lines)
-    return genome
-
-
-def _trial(row: tuple[Any, ...]) -> Trial:
-    id, purpose, seed, slot, started, ended, interrupted, finish, score, kind, detail, seconds, verified, device = row[
-        :14
-    ]
-    metrics, log = row[14:]
-    result = None
-    if finish is not None:
-        failure = None if kind is None else Failure(kind, detail)
-        result = Evaluation(score, failure, seconds, seed, bool(verified), device, json.loads(metrics), unpack(log))
-    return Trial(id, purpose, seed, slot, started, ended, bool(interrupted), result)
 
 
 def open_run(folder: str | Path, runs: str | Path = "runs") -> View:
