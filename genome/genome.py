@@ -125,10 +125,9 @@ def _docstring(node: ast.AST) -> ast.Expr | None:
     if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) or not node.body:
         return None
     first = node.body[0]
-    is_text = (
-        isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
-    )
-    return first if is_text and isinstance(first, ast.Expr) else None
+    if not isinstance(first, ast.Expr) or not isinstance(first.value, ast.Constant):
+        return None
+    return first if isinstance(first.value.value, str) else None
 
 
 def node_cost(node: ast.AST) -> int:
@@ -155,9 +154,7 @@ def _canonical_tokens(tree: ast.AST) -> Iterator[str]:
     while waiting:
         item = waiting.pop()
         if isinstance(item, ast.AST):
-            fields = [
-                (name, value) for name, value in ast.iter_fields(item) if name not in ("ctx", "kind", "type_comment")
-            ]
+            fields = [(name, value) for name, value in ast.iter_fields(item) if name not in _MARKS]
             docstring = _docstring(item)
             yield f"({type(item).__name__}"
             waiting.append(_CLOSE)
@@ -182,3 +179,4 @@ class _Field(str):
 
 
 _CLOSE = object()
+_MARKS = ("ctx", "kind", "type_comment")  # fields that say nothing about what the program does

@@ -62,7 +62,7 @@ class Number:
         return (
             self.kind == "share"
             and SMALLEST_SHARE <= self.value < 0.9
-            and not NEVER_ZERO.search(_without_drop(self.name))
+            and not NEVER_ZERO.search(re.sub(r"drop_?rate", "drop", self.name, flags=re.I))
         )
 
 
@@ -94,7 +94,7 @@ def _numbers(path: str, text: str) -> tuple[Number, ...]:
 
 
 def _named_values(src: Source, node: ast.AST) -> list[tuple[str, ast.expr, float]]:
-    """Return (name, expression, weight) of a constant, a field's default, a keyword argument or a parameter's default."""
+    """Return (name, expression, weight) of a constant, a field, a keyword argument or a parameter's default."""
     if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(src.parent[node], ast.Module | ast.ClassDef):
         target = node.targets[0] if isinstance(node, ast.Assign) else node.target
         if isinstance(target, ast.Name) and node.value is not None and not FIXED.search(target.id):
@@ -126,9 +126,9 @@ def _constants(src: Source, value: ast.expr) -> list[ast.Constant]:
             waiting.extend((node.right,) if isinstance(node.op, ast.Pow) else (node.right, node.left))
         elif isinstance(node, ast.Tuple | ast.List):
             waiting.extend(reversed(node.elts))
-        elif isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant):
-            if isinstance(node.op, ast.USub) and type(node.operand.value) is float:
-                waiting.append(node.operand)  # -1.0 moves, -1 is a place
+        elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+            negative = isinstance(node.operand, ast.Constant) and type(node.operand.value) is float
+            waiting.extend((node.operand,) if negative else ())  # -1.0 moves, -1 is a place
     return found
 
 
@@ -254,7 +254,3 @@ def rewrite(genome: Genome, changes: list[tuple[Number, str]]) -> Genome:
         edits = [Edit(number.start, number.end, text) for number, text in changes if number.key[0] == path]
         files[path] = apply(files[path], edits)
     return Genome(files)
-
-
-def _without_drop(name: str) -> str:
-    return re.sub(r"drop_?rate", "drop", name, flags=re.IGNORECASE)

@@ -26,7 +26,7 @@ class Merge:
         """Return the merge of the two; NoOffspring where it is a parent, was born before, or cannot run."""
         a, b = parents
         base = _common_ancestor(a, b, lore)
-        idea = f"merge #{a.id} ({_short(a.idea)}) with #{b.id} ({_short(b.idea)})"
+        idea = f"merge #{a.id} ({_short(a)}) with #{b.id} ({_short(b)})"
         reason = "all that one changed, the other has too"
         for _ in range(TRIES):
             try:
@@ -57,12 +57,31 @@ def merged(base: Genome, a: Genome, b: Genome, rng: np.random.Generator) -> tupl
             continue
         old = _lines(base.files.get(path, ""))
         for group in Merge3(old, _lines(a.files[path]), _lines(b.files[path])).merge_groups():
-            take_b = group[0] == "conflict" and bool(rng.random() < 0.5)
-            conflicts += group[0] == "conflict"
-            lines = group[3] if take_b else group[2] if group[0] == "conflict" else group[1]
+            lines: Sequence[str] = group[1]
+            if len(group) == 4:
+                lines, chosen = _settle(group[1], group[2], group[3], rng)
+                conflicts += chosen
             files[path] = files.get(path, "") + "".join(lines)
         files.setdefault(path, "")
     return Genome(files), conflicts
+
+
+def _settle(
+    base: Sequence[str], a: Sequence[str], b: Sequence[str], rng: np.random.Generator
+) -> tuple[Sequence[str], int]:
+    """Return the lines of one conflicting hunk, and how often chance took a side.
+
+    Neighbouring constants changed by different parents look like one conflict; line by line they are none.
+    """
+    if not len(base) == len(a) == len(b):
+        return (b if rng.random() < 0.5 else a), 1
+    lines, chosen = [], 0
+    for old, ours, theirs in zip(base, a, b, strict=True):
+        clash = old != ours != theirs != old
+        chosen += clash
+        take_theirs = rng.random() < 0.5 if clash else ours == old
+        lines.append(theirs if take_theirs else ours)
+    return lines, chosen
 
 
 def _common_ancestor(a: Individual, b: Individual, lore: Lore) -> Individual:
@@ -90,6 +109,8 @@ def _lines(text: str) -> list[str]:
     return [*lines[:-1], lines[-1] + "\n"] if lines and not lines[-1].endswith(("\n", "\r")) else lines
 
 
-def _short(idea: str) -> str:
-    line = " ".join(idea.split())
+def _short(parent: Individual) -> str:
+    if parent.operator == Merge.name:
+        return "merge of " + " and ".join(f"#{id}" for id in parent.parents)
+    line = " ".join(parent.idea.split())
     return line if len(line) <= IDEA_CHARS else line[: IDEA_CHARS - 1].rstrip() + "…"

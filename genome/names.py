@@ -8,6 +8,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
+Kind = Literal["module", "class", "function", "comprehension"]
 State = Literal["bound", "unsure", "builtin", "undefined"]
 BUILTINS = frozenset(dir(builtins)) | {
     "__file__",
@@ -26,7 +27,7 @@ class Scope:
     """A module, class, function or comprehension with the nodes that bind each of its names."""
 
     node: ast.AST
-    kind: Literal["module", "class", "function", "comprehension"]
+    kind: Kind
     path: str
     outer: Scope | None
     bindings: dict[str, list[ast.AST]] = field(default_factory=dict)
@@ -148,7 +149,7 @@ class Names:
         if isinstance(node, ast.For | ast.AsyncFor | ast.While):
             return self._loop(node, scope, bound)
         if isinstance(node, ast.Try | getattr(ast, "TryStar", ast.Try)):
-            return self._try(node, scope, bound)  # type: ignore[arg-type]
+            return self._try(node, scope, bound)
         if isinstance(node, ast.With | ast.AsyncWith):
             for item in node.items:
                 self._read(item.context_expr, scope, bound)
@@ -248,9 +249,7 @@ class Names:
             self._later.append((inner, node.body))
         bound.add(node.name)
 
-    def _open(
-        self, node: ast.AST, kind: Literal["class", "function", "comprehension"], path: str, outer: Scope
-    ) -> Scope:
+    def _open(self, node: ast.AST, kind: Kind, path: str, outer: Scope) -> Scope:
         scope = Scope(node, kind, path, outer)
         self.scopes.append(scope)
         return scope

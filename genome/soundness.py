@@ -9,7 +9,6 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 
 from genome.genome import Genome
-from genome.individual import Individual
 from genome.names import Names, parameters
 from genome.source import FUNCTIONS, Source, source
 
@@ -115,7 +114,7 @@ class Facts:
                 yield ("arity", name, f"no argument for {missing}"), call
 
     def accepts(self, call: ast.Call) -> tuple[str, ast.arguments, int] | None:
-        """Return (name, parameters, how many of them the call binds itself) of a function of this file, if it is sure."""
+        """Return (name, parameters, how many the call binds itself) of a function of this file, if it is sure."""
         func = call.func
         if isinstance(func, ast.Name):
             bindings = self.names.module.bindings.get(func.id, [])
@@ -158,8 +157,7 @@ def exports(genome: Genome, path: str) -> frozenset[str]:
             if isinstance(node, ast.ImportFrom) and (node.module or "").endswith(module.rsplit(".", 1)[-1]):
                 wanted.update(alias.name for alias in node.names if alias.name != "*")
             elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-                if node.value.id == module.rsplit(".", 1)[-1]:
-                    wanted.add(node.attr)
+                wanted.update([node.attr] if node.value.id == module.rsplit(".", 1)[-1] else [])
     return frozenset(wanted)
 
 
@@ -173,9 +171,9 @@ def problems(genome: Genome) -> list[tuple[str, Problem]]:
     ]
 
 
-def new_problems(genome: Genome, parents: Iterable[Individual]) -> list[str]:
+def new_problems(genome: Genome, parents: Iterable[Genome]) -> list[str]:
     """Return in words what is missing here and was not in any parent."""
-    known = {problem for parent in parents for problem in problems(parent.genome)}
+    known = {problem for parent in parents for problem in problems(parent)}
     return [f"lacks {name} in {where or path} ({kind})" for path, (kind, where, name) in problems(genome)
             if (path, (kind, where, name)) not in known]  # fmt: skip
 

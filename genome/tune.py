@@ -45,9 +45,7 @@ class Tune:
         (parent,) = parents
         tunable = numbers(parent.genome)
         if not tunable:
-            raise NoOffspring(
-                f"#{parent.id} has no number to tune: no top-level constant or keyword argument holds one"
-            )
+            raise NoOffspring(f"#{parent.id} has no number to tune among constants and keyword arguments")
         asks_tpe = bool(rng.random() < self.tpe_share)
         trials = _trials(parent, lore) if asks_tpe else []
         for _ in range(TRIES):
@@ -96,7 +94,8 @@ def _ask_tpe(chosen: list[Number], trials: list[Trial], objective: Objective, se
     import optuna  # a quarter of a second, and only searches with history need it
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    space, rows = {}, []
+    space: dict[str, optuna.distributions.BaseDistribution] = {}
+    rows = []
     for i, n in enumerate(chosen):
         seen = [coordinate(n, n.value), *(coordinate(n, values[n.key].value) for values, _ in trials)]
         space[f"n{i}"] = optuna.distributions.FloatDistribution(min(seen) - SPREAD, max(seen) + SPREAD)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from genome import Failure, Genome, Individual, Objective, Offspring, Task
+from genome import Evaluation, Failure, Genome, Individual, Objective, Offspring, Task
 
 
 class MemoryLore:
@@ -42,6 +42,12 @@ class MemoryLore:
 
     def individual(self, id: int) -> Individual:
         return self._all[id]
+
+    def evaluations(self, id: int) -> Sequence[Evaluation]:
+        individual = self._all[id]
+        if individual.failure is not None:
+            return [Evaluation(None, individual.failure, seconds=0.0, seed=0, verified=True)]
+        return [Evaluation(score, None, seconds=0.0, seed=0, verified=True) for score in individual.scores]
 
     def ancestors(self, id: int) -> Sequence[int]:
         found: set[int] = set()
