@@ -1,0 +1,1 @@
+"""Measure: the runs that score a genome, and what keeps them honest."""
