@@ -1,6 +1,6 @@
 """What is kept: every birth and result of a run, who stands where, the rule that deletion is a win, and the lineage."""
 
-from archive.archive import Archive, Conceived, Counts
+from archive.archive import Archive
 from archive.errors import (
     ArchiveError,
     CannotWrite,
@@ -11,7 +11,7 @@ from archive.errors import (
     OtherTask,
     RunInUse,
 )
-from archive.records import Cell, Entry, Run, Settings, Trial
+from archive.records import Cell, Conceived, Counts, Entry, Run, Settings, Trial
 from archive.rule import Evidence, Rule, Verdict
 from archive.view import View, open_run
 

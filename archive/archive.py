@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from time import time
 
@@ -15,7 +14,7 @@ from archive.calls import Ledger
 from archive.errors import CannotWrite, DamagedArchive
 from archive.lineage import Lineage, deeds
 from archive.lock import RunLock
-from archive.records import Settings
+from archive.records import Conceived, Counts, Settings
 from archive.store import DATABASE, Store
 from archive.texts import DETAIL_CHARS, one_line
 from archive.view import View
@@ -24,39 +23,6 @@ from genome.operator import Call, Reply
 from genome.task import Task
 
 BATCH = 64  # commits that wait at most until they are written together
-
-
-@dataclass(frozen=True)
-class Conceived:
-    """A birth that was begun and is neither borne nor abandoned."""
-
-    id: int
-    operator: str
-    parents: tuple[int, ...]
-    inspirations: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Counts:
-    """The run in numbers.
-
-    Attributes:
-        births: conceived so far, the seed included; also the number of the last one.
-        abandoned: births that gave no offspring.
-        individuals, valid, failed: borne; with a score; failed in an evaluation.
-        evaluations: finished, whatever came of them. running: started and neither finished nor interrupted.
-        generations: individuals borne in each generation.
-    """
-
-    births: int
-    abandoned: int
-    individuals: int
-    valid: int
-    failed: int
-    evaluations: int
-    running: int
-    interrupted: int
-    generations: Mapping[int, int]
 
 
 class Archive(View):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from archive.errors import NoRun
+from archive.store import Store
 from archive.texts import unpack
 from genome.genome import Genome
 from genome.individual import Evaluation, Failure
@@ -111,6 +114,39 @@ class Cell:
     ids: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Conceived:
+    """A birth that was begun and is neither borne nor abandoned."""
+
+    id: int
+    operator: str
+    parents: tuple[int, ...]
+    inspirations: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The run in numbers.
+
+    Attributes:
+        births: conceived so far, the seed included; also the number of the last one.
+        abandoned: births that gave no offspring.
+        individuals, valid, failed: borne; with a score; failed in an evaluation.
+        evaluations: finished, whatever came of them. running: started and neither finished nor interrupted.
+        generations: individuals borne in each generation.
+    """
+
+    births: int
+    abandoned: int
+    individuals: int
+    valid: int
+    failed: int
+    evaluations: int
+    running: int
+    interrupted: int
+    generations: Mapping[int, int]
+
+
 TRIALS = (
     "SELECT id, purpose, seed, slot, started, ended, interrupted, finish, score, failure, detail, seconds, verified,"
     " device, metrics, log FROM evaluations"
@@ -119,6 +155,22 @@ ENTRIES = (
     "SELECT id, size, lines, generation, operator, inspirations, idea, verdict, words, incumbent, created"
     " FROM individuals"
 )
+
+
+def read_run(store: Store) -> Run:
+    """Return what the run was started with.
+
+    Raises:
+        NoRun: a search was killed before it wrote it.
+    """
+    rows = store.rows(
+        "SELECT name, task, objective, direction, settings, config, seed_digest, versions, created FROM runs"
+    )
+    if not rows:
+        raise NoRun(f"{store.path} holds no run yet; its search is just starting, or ended before it began")
+    name, task, objective, direction, settings, config, digest, versions, created = rows[0]
+    known = Settings(**json.loads(settings))
+    return Run(name, task, Objective(objective, direction), known, config, digest, json.loads(versions), created)
 
 
 def parents_of(mother: int | None, father: int | None) -> tuple[int, ...]:

@@ -9,8 +9,19 @@ from pathlib import Path
 from typing import Any, Self
 
 from archive.cells import cell_start
-from archive.errors import NoIndividual, NoRun
-from archive.records import ENTRIES, TRIALS, Cell, Entry, Run, Settings, Trial, parents_of, stored_genome, trial
+from archive.errors import NoIndividual
+from archive.records import (
+    ENTRIES,
+    TRIALS,
+    Cell,
+    Entry,
+    Settings,
+    Trial,
+    parents_of,
+    read_run,
+    stored_genome,
+    trial,
+)
 from archive.rule import Rule
 from archive.standings import Standings
 from archive.store import DATABASE, Store
@@ -28,7 +39,7 @@ class View:
     def __init__(self, folder: Path, store: Store) -> None:
         self.folder = folder
         self.store = store
-        self.run = self._run()
+        self.run = read_run(store)
         self._cache: OrderedDict[int, Individual] = OrderedDict()
         self._seed_text: str | None = None
         self._standings = self._stand()
@@ -208,16 +219,6 @@ class View:
 
     def _last_birth(self) -> int:
         return int(self.store.value("SELECT coalesce(max(id), 0) FROM births"))
-
-    def _run(self) -> Run:
-        rows = self.store.rows(
-            "SELECT name, task, objective, direction, settings, config, seed_digest, versions, created FROM runs"
-        )
-        if not rows:
-            raise NoRun(f"{self.store.path} holds no run yet; its search is just starting, or ended before it began")
-        name, task, objective, direction, settings, config, digest, versions, created = rows[0]
-        known = Settings(**json.loads(settings))
-        return Run(name, task, Objective(objective, direction), known, config, digest, json.loads(versions), created)
 
     def _stand(self) -> Standings:
         standings = Standings(self.objective, self.price, self.settings.cell_percent)
