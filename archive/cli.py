@@ -136,9 +136,8 @@ def simple(view: View, *, as_json: bool, within: float | None, limit: int) -> No
         reach = f"{within:g}"
     else:
         reach = "0 (σ is not known yet)" if view.sigma is None else f"{view.settings.z * view.sigma:.2g} (z·σ)"
-    output.ranking(
-        view, view.simple(within)[:limit], as_json, f"smallest of {view.run.name} within {reach} of the best score"
-    )
+    title = f"smallest of {view.run.name} within {reach} of the best score"
+    output.ranking(view, view.simple(within)[:limit], as_json, title)
 
 
 @_command

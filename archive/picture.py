@@ -87,4 +87,5 @@ def _axis(view: View, grid: _Grid) -> str:
     right = f"{100 + (grid.first_cell + grid.columns * grid.cells_per_column) * percent:g} % of the seed's size"
     share = percent * grid.cells_per_column
     gap = max(1, grid.columns - len(left) - len(right))
-    return f"{' ' * MARGIN}{left}{' ' * gap}{right}\na column is {share:g} %; digits count, + is ten or more, ● front, ★ champion"
+    legend = f"a column is {share:g} %; digits count, + is ten or more, ● front, ★ champion"
+    return f"{' ' * MARGIN}{left}{' ' * gap}{right}\n{legend}"

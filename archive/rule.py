@@ -64,20 +64,18 @@ class Rule:
         band = self.band(challenger, incumbent)
         toll = self.price * max(0, added)
         if gain > band + toll:
-            return self._verdict("better", challenger, incumbent, self._beyond(band) + self._toll(toll, "and"))
+            return self._verdict("better", challenger, incumbent, f"beyond {self._margin(band, toll)}")
         if added < 0 and -gain <= band:
             if peak is None or self._holds(challenger, peak):
-                return self._verdict("simpler", challenger, incumbent, self._within(band))
+                return self._verdict("simpler", challenger, incumbent, f"within {self._margin(band)}")
             lost = self._change(challenger.mean - peak.mean)
-            reason = (
-                f"but {lost} against #{peak.id}, the best of its lineage, {self._beyond(self.band(challenger, peak))}"
-            )
-            return self._verdict("kept", challenger, incumbent, f"{self._within(band)}, {reason}")
-        if abs(gain) <= band:
-            return self._verdict("kept", challenger, incumbent, self._within(band))
-        return self._verdict(
-            "kept", challenger, incumbent, self._beyond(band) + (self._toll(toll, "but") if gain > 0 else "")
-        )
+            against = f"but {lost} against #{peak.id}, the best of its lineage, beyond"
+            reason = f"within {self._margin(band)} {against} {self._margin(self.band(challenger, peak))}"
+            return self._verdict("kept", challenger, incumbent, reason)
+        if gain > band:
+            return self._verdict("kept", challenger, incumbent, f"not beyond {self._margin(band, toll)}")
+        where = "within" if abs(gain) <= band else "beyond"
+        return self._verdict("kept", challenger, incumbent, f"{where} {self._margin(band)}")
 
     def _holds(self, challenger: Evidence, peak: Evidence) -> bool:
         return -self.objective.gain(challenger.mean, peak.mean) <= self.band(challenger, peak)
@@ -92,14 +90,9 @@ class Rule:
         amount = f"{delta:+.{_decimals(delta)}f}" if delta else "±0"
         return f"{_signed(amount)} {self.objective.name.removeprefix('val_')}"
 
-    def _within(self, band: float) -> str:
-        return f"within ±{band:.{_decimals(band)}f}" if self.sigma is not None else "noise not yet known"
-
-    def _beyond(self, band: float) -> str:
-        return f"beyond ±{band:.{_decimals(band)}f}" if self.sigma is not None else "noise not yet known"
-
-    def _toll(self, toll: float, link: str) -> str:
-        return f" {link} the {toll:.{_decimals(toll)}f} that its nodes cost" if toll else ""
+    def _margin(self, band: float, toll: float = 0.0) -> str:
+        noise = "±0 (σ not known yet)" if self.sigma is None else f"±{band:.{_decimals(band)}f}"
+        return noise + (f" and the {toll:.{_decimals(toll)}f} that its nodes cost" if toll else "")
 
 
 def _signed(number: str) -> str:

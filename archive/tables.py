@@ -69,11 +69,10 @@ def line(entry: Entry) -> str:
     """Return an individual as one plain line."""
     outcome = entry.failure or number(entry.score)
     mark = "" if entry.verified or not entry.verdict else " unverified"
-    origin = (
-        f"{entry.operator} ← {', '.join(f'#{parent}' for parent in entry.parents)}" if entry.parents else entry.operator
-    )
-    head = f"#{entry.id:<5} gen {entry.generation:<4} {outcome + mark:<11} {entry.size:>6} nodes  {entry.verdict or '–':<8}"
-    return f"{head} {origin:<18} {entry.idea}"
+    parents = ", ".join(f"#{parent}" for parent in entry.parents)
+    origin = f"{entry.operator} ← {parents}" if parents else entry.operator
+    head = f"#{entry.id:<5} gen {entry.generation:<4} {outcome + mark:<11} {entry.size:>6} nodes"
+    return f"{head}  {entry.verdict or '–':<8} {origin:<18} {entry.idea}"
 
 
 def lines(entries: Iterable[Entry]) -> str:
@@ -112,15 +111,14 @@ def coloured(diff: str) -> Text:
     """Return a unified diff with its colours."""
     text = Text()
     for shown in plain_lines(diff):
-        style = (
-            "bold" if shown.startswith(("---", "+++")) else {"+": "green", "-": "red", "@": "cyan"}.get(shown[:1], "")
-        )
+        colour = {"+": "green", "-": "red", "@": "cyan"}.get(shown[:1], "")
+        style = "bold" if shown.startswith(("---", "+++")) else colour
         text.append(shown + "\n", style=style)
     return text
 
 
 def failures(entries: Sequence[Entry], abandoned: Sequence[tuple[int, str, str]], limit: int) -> Group:
-    """Return the failed individuals by kind, most frequent first and newest first in each, then births without offspring."""
+    """Return the failed by kind, most frequent first and newest first in each, then births without offspring."""
     kinds: dict[str, list[Entry]] = {}
     for entry in entries:
         kinds.setdefault(entry.failure or "", []).append(entry)
@@ -131,12 +129,10 @@ def failures(entries: Sequence[Entry], abandoned: Sequence[tuple[int, str, str]]
         told = [f"  #{entry.id} {entry.operator}: {entry.detail}" for entry in reversed(group)]
         parts.extend(_some(told, limit))
     if abandoned:
-        parts.append(
-            Text(f"no offspring: {len(abandoned)} – births that ended before there was anything to run", style="bold")
-        )
-        parts.extend(
-            _some([f"  birth {id} {operator}: {reason}" for id, operator, reason in reversed(abandoned)], limit)
-        )
+        title = f"no offspring: {len(abandoned)} – births that ended before there was anything to run"
+        parts.append(Text(title, style="bold"))
+        told = [f"  birth {id} {operator}: {reason}" for id, operator, reason in reversed(abandoned)]
+        parts.extend(_some(told, limit))
     return Group(*parts)
 
 
@@ -170,15 +166,10 @@ def _facts(view: View, entry: Entry) -> list[tuple[str, str]]:
 def _trial_line(view: View, trial: Trial) -> str:
     head = f"evaluation {trial.id} ({trial.purpose}, seed {trial.seed}, slot {trial.slot}): "
     if trial.result is None:
-        return head + (
-            "interrupted, which says nothing about it" if trial.interrupted else "running, or its engine was killed"
-        )
-    result = trial.result
-    outcome = (
-        f"{view.objective.name} {result.score:.8g}"
-        if result.failure is None
-        else f"{result.failure.kind}: {result.failure.detail}"
-    )
+        ended = "interrupted, which says nothing about it" if trial.interrupted else "running, or its engine was killed"
+        return head + ended
+    result, failure = trial.result, trial.result.failure
+    outcome = f"{failure.kind}: {failure.detail}" if failure else f"{view.objective.name} {result.score:.8g}"
     metrics = "".join(f", {one_line(name, 40)} {value:g}" for name, value in result.metrics.items())
     return f"{head}{outcome}, {result.seconds:.1f} s on {one_line(result.device)}{metrics}"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from archive.cells import cell_start
-from archive.errors import NoIndividual
+from archive.errors import NoIndividual, NoRun
 from archive.records import (
     ENTRIES,
     TRIALS,
@@ -300,6 +300,10 @@ def open_run(folder: str | Path, runs: str | Path = "runs") -> View:
     """
     named = Path(runs) / folder
     place = named if (named / DATABASE).is_file() else Path(folder)
+    if not (place / DATABASE).is_file():
+        known = sorted(database.parent.name for database in Path(runs).glob(f"*/{DATABASE}"))
+        there = f"it holds {', '.join(known[:8])}{', …' if len(known) > 8 else ''}" if known else "it holds none"
+        raise NoRun(f"no run {folder} in {runs}; {there}")
     store = Store.reading(place / DATABASE)
     try:
         return View(place, store)
