@@ -53,7 +53,8 @@ class Endpoint:
             key = os.environ.get(self.key_env, "")
             if not key and self.url == OPENAI_URL:
                 raise LlmError(
-                    f"llm=openai finds no key in {self.key_env}; set it, or name an endpoint that needs none: llm.base_url=URL;\n"
+                    f"llm=openai finds no key in {self.key_env}; set it, or name an endpoint that needs none"
+                    " (llm.base_url=URL);\n"
                     "without an LLM, operators=mechanical tunes constants, deletes code and merges parents for nothing"
                 )
             # the time-outs of the package are for each read; the real deadline is in `complete`
