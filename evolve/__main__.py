@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import signal
@@ -27,13 +26,14 @@ from evolve.budget import Budget
 from evolve.mix import Mix, Share
 from evolve.progress import Lines, Live
 from evolve.schedule import Schedule
-from evolve.search import Search, SeedFailed
+from evolve.search import STOP_FILE, Search, SeedFailed
+from evolve.wording import in_words
+from fitness.evaluator import Evaluator
 from genome import Genome, GenomeError, Objective, Task
 
 HERE = Path(__file__).resolve().parent
 # beside the package in a clone or an editable install, inside it in a wheel
 CONF = next(folder for folder in (HERE / "conf", HERE.parent / "conf") if folder.is_dir())
-STOP_FILE = "STOP"
 
 
 def main() -> None:
@@ -43,7 +43,7 @@ def main() -> None:
     try:
         _hydra_main()
     except (HydraException, OmegaConfBaseException) as error:
-        _fail(_in_words(error), 2)
+        _fail(in_words(error, CONF), 2)
     except (ArchiveError, GenomeError, SeedFailed, OSError, ValueError) as error:
         _fail(str(error) or type(error).__name__, 1)
 
@@ -59,9 +59,101 @@ def _hydra_main(config: DictConfig) -> None:
     settings = Settings(population_size=config.population.size, **config.rule.archive)
     archive = Archive.open(folder, task, settings, OmegaConf.to_yaml(config, resolve=True))
     try:
-        console.print(f"run {name}: {folder}   (Ctrl-C or `touch {folder / STOP_FILE}` stops it; the same command resumes)")
-        reason = _search(config, archive, task, evaluator, console)
+        console.print(
+            f"run {name}: {folder}   (Ctrl-C or `touch {folder / STOP_FILE}` stops it; the same command resumes)"
+        )
+        reason = _search(config, archive, evaluator, console)
         summary.show(console, archive, name, reason)
     finally:
         evaluator.close()
         archive.close()
+
+
+def _search(config: DictConfig, archive: Archive, evaluator: Evaluator, console: Console) -> str:
+    budget = Budget(**config.budget)
+    display = Live(console, archive, budget, config.execution.slots) if console.is_terminal else Lines(console)
+    search = Search(
+        archive,
+        evaluator,
+        _mix(config.operators),
+        hydra.utils.instantiate(config.selection),
+        budget,
+        workspaces=archive.folder / "workspaces",
+        schedule=Schedule(**config.schedule),
+        slots=config.execution.slots,
+        seed=config.seed,
+        callers=config.execution.callers,
+        seed_repeats=config.rule.seed_repeats,
+        observer=display,
+    )
+    with _stoppable(search), display if isinstance(display, Live) else nullcontext():
+        return search.run()
+
+
+def _task(config: DictConfig) -> Task:
+    place = Path(config.genome)
+    if not place.exists():
+        raise FileNotFoundError(f"no genome at {place}; task.genome names a file or a folder of files")
+    paths = [place] if place.is_file() else sorted(path for path in place.rglob("*") if path.is_file())
+    root = place.parent if place.is_file() else place
+    files = {path.relative_to(root).as_posix(): path.read_text(encoding="utf-8") for path in paths if _is_source(path)}
+    task = Task(config.name, Path(config.brief), Genome(files), Objective(**config.objective), config.offers)
+    task.brief()  # a missing one is told now, not at the first birth
+    return task
+
+
+def _is_source(path: Path) -> bool:
+    return path.suffix != ".pyc" and "__pycache__" not in path.parts
+
+
+def _mix(config: DictConfig) -> Mix:
+    shares = {name: Share(hydra.utils.instantiate(entry.operator), entry.weight) for name, entry in config.mix.items()}
+    return Mix(shares)
+
+
+def _run_name(config: DictConfig) -> str:
+    """Return the run's folder name: as given, or from the time; in a sweep each job has its own."""
+    name = config.name or time.strftime("%Y-%m-%d-%H%M%S")
+    job = HydraConfig.get()
+    if job.mode == RunMode.MULTIRUN:
+        overrides = [text for text in job.overrides.task if not text.startswith("name=")]
+        name = "_".join([config.name or "sweep", *sorted(overrides)])
+    if not re.fullmatch(r"[\w.=,+-]{1,200}", name) or name.startswith("."):
+        raise ValueError(f"name={name!r} is to be a folder: letters, digits, and . _ - = only")
+    return name
+
+
+@contextmanager
+def _stoppable(search: Search) -> Iterator[None]:
+    """Ctrl-C, SIGTERM and SIGHUP end the search softly, a second one at once."""
+    asked = 0
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        nonlocal asked
+        asked += 1
+        name = signal.Signals(number).name
+        if asked == 1:
+            search.stop(f"{name}: what ran was let finish; the same command goes on")
+        else:
+            search.cancel(f"{name} again: what ran was killed and will run again; the same command goes on")
+
+    former = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+def _shipped(path: str) -> str:
+    """Resolve `${shipped:PATH}`: a file that comes with Genepool, in a clone as in an installed package."""
+    return str(next((root / path for root in (CONF.parent, HERE.parent) if (root / path).exists()), CONF.parent / path))
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"evolve: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -43,7 +43,14 @@ class Breeding:
     """
 
     def __init__(
-        self, archive: Archive, mix: Mix, selection: Selection, *, seed: int, callers: int, post: Callable[[Replied], None]
+        self,
+        archive: Archive,
+        mix: Mix,
+        selection: Selection,
+        *,
+        seed: int,
+        callers: int,
+        post: Callable[[Replied], None],
     ) -> None:
         self._archive = archive
         self._mix = mix
@@ -100,7 +107,7 @@ class Breeding:
         self._callers.shutdown(wait=True)
 
     def _conceive(self) -> Individual | None:
-        number = self._archive.next_birth()
+        number = self._archive.counts().births + 1
         rng = self._chance(number, stage=0)
         operator = self._mix.draw(rng, parents=min(2, len(self._archive.best(2))))
         if operator is None:

@@ -41,7 +41,9 @@ class Budget:
     def __post_init__(self) -> None:
         bounds = {name: getattr(self, name) for name in ("evaluations", "hours", "usd", "patience")}
         if all(bound is None for bound in bounds.values()):
-            raise ValueError("a search needs an end; set budget.evaluations, budget.hours, budget.usd or budget.patience")
+            raise ValueError(
+                "a search needs an end; set budget.evaluations, budget.hours, budget.usd or budget.patience"
+            )
         for name, bound in bounds.items():
             if bound is not None and not bound > 0:
                 raise ValueError(f"budget.{name} is above 0 or null; got {bound}")

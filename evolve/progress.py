@@ -7,13 +7,13 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live as RichLive
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from archive import Archive, Verdict
+from archive import Archive, Entry
 from evolve.budget import Budget, Spent
 from genome import Evaluation, Individual
 
@@ -29,7 +29,7 @@ class Observer(Protocol):
 
     def progressed(self, slot: int, share: float) -> None: ...
 
-    def finished(self, slot: int, individual: Individual, evaluation: Evaluation, verdict: Verdict | None) -> None: ...
+    def finished(self, slot: int, individual: Individual, evaluation: Evaluation, entry: Entry) -> None: ...
 
     def note(self, text: str) -> None: ...
 
@@ -45,7 +45,7 @@ class Silent:
     def progressed(self, slot: int, share: float) -> None:
         pass
 
-    def finished(self, slot: int, individual: Individual, evaluation: Evaluation, verdict: Verdict | None) -> None:
+    def finished(self, slot: int, individual: Individual, evaluation: Evaluation, entry: Entry) -> None:
         pass
 
     def note(self, text: str) -> None:
@@ -61,8 +61,8 @@ class Lines(Silent):
     def __init__(self, console: Console) -> None:
         self._console = console
 
-    def finished(self, slot: int, individual: Individual, evaluation: Evaluation, verdict: Verdict | None) -> None:
-        self._console.print(result_line(individual, evaluation, verdict), soft_wrap=True)
+    def finished(self, slot: int, individual: Individual, evaluation: Evaluation, entry: Entry) -> None:
+        self._console.print(result_line(individual, evaluation, entry), soft_wrap=True)
 
     def note(self, text: str) -> None:
         self._console.print(Text(text), soft_wrap=True)
@@ -96,9 +96,9 @@ class Live(Silent):
     def progressed(self, slot: int, share: float) -> None:
         self._shares[slot] = share
 
-    def finished(self, slot: int, individual: Individual, evaluation: Evaluation, verdict: Verdict | None) -> None:
+    def finished(self, slot: int, individual: Individual, evaluation: Evaluation, entry: Entry) -> None:
         self._jobs.pop(slot, None)
-        self._recent.append(result_line(individual, evaluation, verdict))
+        self._recent.append(result_line(individual, evaluation, entry))
 
     def note(self, text: str) -> None:
         self._recent.append(Text(text, style="yellow"))
@@ -112,8 +112,9 @@ class Live(Silent):
 
     def render(self, spent: Spent) -> Group:
         """Return the whole display."""
-        parts = [self._headline(spent), self._slots_table(), front_table(self._archive, FRONT_ROWS), self._generations()]
-        return Group(*parts, *self._recent)
+        parts: list[RenderableType] = [self._headline(spent), self._slots_table()]
+        parts += [front_table(self._archive, FRONT_ROWS), self._generations(), *self._recent]
+        return Group(*parts)
 
     def _headline(self, spent: Spent) -> Text:
         best = self._archive.champion()
@@ -147,12 +148,12 @@ class Live(Silent):
         return table
 
     def _generations(self) -> Text:
-        per_generation = self._archive.counts().per_generation
+        per_generation = self._archive.counts().generations
         newest = sorted(per_generation.items())[-10:]
         return Text("individuals per generation: " + "  ".join(f"{number}: {count}" for number, count in newest))
 
 
-def result_line(individual: Individual, evaluation: Evaluation, verdict: Verdict | None) -> Text:
+def result_line(individual: Individual, evaluation: Evaluation, entry: Entry) -> Text:
     """Return one result as one line; ideas and details are untrusted and stay plain text."""
     line = Text()
     line.append(f"#{individual.id:<4} gen {individual.generation:<3} {individual.operator:<8} ")
@@ -161,20 +162,26 @@ def result_line(individual: Individual, evaluation: Evaluation, verdict: Verdict
     else:
         mark = "" if evaluation.verified else " unverified"
         line.append(f"{evaluation.score:.4f}{mark}  {individual.genome.size} nodes  ", style="bold")
-        if verdict is not None:
-            line.append(verdict.words, style={"better": "green", "simpler": "cyan"}.get(verdict.kind, "dim"))
+        line.append(entry.words or "", style={"better": "green", "simpler": "cyan"}.get(entry.verdict or "", "dim"))
     line.append(f"  | {individual.idea}", style="dim")
     return Text(" ").join(line.split("\n"))
 
 
 def front_table(archive: Archive, limit: int) -> Table:
     """Return the front, best score first."""
-    front: Sequence[Individual] = archive.front()
+    front: Sequence[Individual] = archive.front()[::-1]
     table = Table(title=f"front: {len(front)} non-dominated by score and size", title_justify="left")
     for column in ("id", archive.task.objective.name, "n", "nodes", "lines", "operator"):
         table.add_column(column, justify="left" if column == "operator" else "right")
     table.add_column("idea", overflow="ellipsis", no_wrap=True, ratio=1)
     for one in front[:limit]:
-        cells = (f"#{one.id}", f"{one.score:.4f}", str(one.n), str(one.genome.size), str(one.genome.lines), one.operator)
+        cells = (
+            f"#{one.id}",
+            f"{one.score:.4f}",
+            str(one.n),
+            str(one.genome.size),
+            str(one.genome.lines),
+            one.operator,
+        )
         table.add_row(*cells, Text(one.idea))
     return table

@@ -11,7 +11,7 @@ class Schedule:
 
     Attributes:
         lookahead: births in progress and offspring waiting for a slot, per slot. 0 breeds only for a free slot, so that
-            every birth knows every result; with a slow LLM it takes 1 + birth time / evaluation time to keep slots busy.
+            every birth knows every result; a slow LLM wants 1 + birth time / evaluation time.
         barrier: breed a whole generation, then wait until all of it is evaluated (the generational scheme).
     """
 

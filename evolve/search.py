@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
@@ -13,28 +14,36 @@ from pathlib import Path
 import numpy as np
 
 from archive import Archive
+from archive.hours import SESSION, hours_worked
 from evolve.breeding import Breeding, Replied
 from evolve.budget import Budget, Spent
 from evolve.mix import Mix
 from evolve.progress import Observer, Silent
 from evolve.schedule import Schedule
 from evolve.selection import Selection
-from fitness import Cancelled, Evaluator
-from genome import Evaluation, Individual, Offspring, Task
+from fitness.evaluator import Cancelled, Evaluator
+from genome import Evaluation, Individual
 
+STOP_FILE = "STOP"  # in the run's folder: the search ends softly
 TICK_S = 0.5  # how often a quiet loop looks at the clock and the STOP file
 
 
 class SeedFailed(Exception):
-    """The seed genome has no score, so there is nothing to search from; the message holds its failure and log's tail."""
+    """The seed has no score, so there is nothing to search from; the message holds its failure and the tail of its log."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One evaluation to be run. `purpose`: first, repeat, confirm or control."""
+    """One evaluation to be run.
+
+    Attributes:
+        purpose: first, repeat, confirm or control.
+        run: how many evaluations of the individual come before it; decides its random seed.
+    """
 
     individual: Individual
     purpose: str = "first"
+    run: int = 0
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,6 @@ class Finished:
 class Search:
     """A steady-state evolutionary search over one archive.
 
-        enter the seed
         until the budget is spent:
             begin births until enough offspring wait        (selection, operators)
             put waiting offspring into free slots           (evaluator, other threads)
@@ -69,7 +77,6 @@ class Search:
     def __init__(
         self,
         archive: Archive,
-        task: Task,
         evaluator: Evaluator,
         mix: Mix,
         selection: Selection,
@@ -88,7 +95,6 @@ class Search:
         if seed_repeats < 1:
             raise ValueError(f"rule.seed_repeats is 1 or more; got {seed_repeats}")
         self._archive = archive
-        self._task = task
         self._evaluator = evaluator
         self._budget = budget
         self._workspaces = workspaces
@@ -105,7 +111,8 @@ class Search:
         self._cancel = threading.Event()
         self._stop_reason: str | None = None
         self._started = time.monotonic()
-        self._hours_before = archive.hours_before()
+        self._hours_before = hours_worked(archive.store)
+        self._since_improvement = _after_champion(archive)
 
     def run(self) -> str:
         """Search until an end is reached, and return which, in words.
@@ -115,7 +122,7 @@ class Search:
             Exception: what an evaluator or an operator raised; everything archived stays.
         """
         try:
-            self._enter_seed()
+            self._archive.event(SESSION, f"pid {os.getpid()}")
             self._resume()
             return self._loop()
         finally:
@@ -141,11 +148,12 @@ class Search:
             evaluations=self._archive.counts().evaluations + len(self._running),
             hours=self._hours_before + (time.monotonic() - self._started) / 3600,
             usd=self._archive.spent_usd(),
-            since_improvement=self._archive.since_improvement(),
+            since_improvement=self._since_improvement,
         )
 
     def _loop(self) -> str:
         while True:
+            self._look_for_stop_file()
             reason = self._stop_reason or self._budget.exhausted(self.spent())
             if reason is None:
                 self._breed()
@@ -159,19 +167,19 @@ class Search:
                 return reason  # replies still in flight are stored on the way out
             self._wait()
 
-    def _enter_seed(self) -> None:
-        if self._archive.next_birth() > 1:
-            return
-        birth = self._archive.conceive("seed", ())
-        self._archive.bear(birth, Offspring(self._task.seed, "seed", (), "the seed"))
+    def _look_for_stop_file(self) -> None:
+        file = self._archive.folder / STOP_FILE
+        if self._stop_reason is None and file.exists():
+            file.unlink()  # heeded, so that the next session does not stop at once
+            self.stop(f"{STOP_FILE} file found")
 
     def _resume(self) -> None:
         seed = self._archive.seed()
         if seed.failure is not None:
             raise SeedFailed(self._why_seed_failed(seed, ""))
         self._waiting.extend(Job(individual) for individual in self._archive.waiting() if individual.id != seed.id)
-        for repeat in range(seed.n, self._seed_repeats):
-            self._waiting.insert(repeat - seed.n, Job(seed, "repeat" if repeat else "first"))
+        for run in reversed(range(seed.n, self._seed_repeats)):
+            self._waiting.appendleft(Job(seed, "repeat" if run else "first", run))
         if seed.score is not None:
             self._waiting.extend(Job(individual) for individual in self._breeding.resume())
 
@@ -199,8 +207,7 @@ class Search:
             self._start(slot, self._waiting.popleft())
 
     def _start(self, slot: int, job: Job) -> None:
-        run = self._archive.runs_of(job.individual.id)
-        seed = int(np.random.SeedSequence([self._seed, job.individual.id, run]).generate_state(1)[0])
+        seed = int(np.random.SeedSequence([self._seed, job.individual.id, job.run]).generate_state(1)[0])
         evaluation = self._archive.start_evaluation(job.individual.id, seed, slot, job.purpose)
         self._running[slot] = job
         self._observer.started(slot, job.individual, job.purpose)
@@ -247,7 +254,11 @@ class Search:
                 raise event.outcome
             return
         individual = self._archive.finish_evaluation(event.evaluation, event.outcome)
-        self._observer.finished(event.slot, individual, event.outcome, self._archive.verdict(individual.id))
+        self._observer.finished(event.slot, individual, event.outcome, self._archive.entry(individual.id))
+        if event.job.purpose == "first":
+            champion = self._archive.champion()
+            improved = champion is not None and champion.id == individual.id
+            self._since_improvement = 0 if improved else self._since_improvement + 1
         if not individual.parents and individual.failure is not None:
             raise SeedFailed(self._why_seed_failed(individual, event.outcome.log))
 
@@ -266,6 +277,12 @@ class Search:
     def _why_seed_failed(self, seed: Individual, log: str) -> str:
         assert seed.failure is not None
         tail = "\n".join(log.rstrip().splitlines()[-15:])
-        return f"the seed failed, so there is nothing to search from: {seed.failure.kind}: {seed.failure.detail}\n{tail}".rstrip()
+        why = f"{seed.failure.kind}: {seed.failure.detail}"
+        return f"the seed failed, so there is nothing to search from: {why}\n{tail}".rstrip()
 
 
+def _after_champion(archive: Archive) -> int:
+    """Return how many individuals with a result were born after the champion."""
+    champion = archive.champion()
+    newest = champion.id if champion is not None else 0
+    return sum(1 for standing in archive.standings if standing.judged and standing.id > newest)

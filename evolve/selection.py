@@ -43,7 +43,9 @@ class Tournament:
 
     def __init__(self, population_size: int = 16, tournament_size: int = 3, elite_share: float = 0.2) -> None:
         if population_size < 1 or tournament_size < 1:
-            raise ValueError(f"population.size and tournament_size are 1 or more; got {population_size}, {tournament_size}")
+            raise ValueError(
+                f"population.size and tournament_size are 1 or more; got {population_size}, {tournament_size}"
+            )
         if not 0 <= elite_share <= 1:
             raise ValueError(f"selection.elite_share is a share from 0 to 1; got {elite_share}")
         self.population_size = population_size
@@ -97,7 +99,7 @@ class NonDominated:
 
 
 class Greedy:
-    """Upstream's single line: always the best so far. With `operators=tune` or one LLM operator it is keep-or-revert."""
+    """Upstream's single line: always from the best so far, which is to keep or to revert."""
 
     def parents(self, pool: Pool, count: int, rng: np.random.Generator) -> list[Individual]:
         return list(pool.best(count))

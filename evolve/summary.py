@@ -31,12 +31,12 @@ def show(console: Console, archive: Archive, run: str, reason: str) -> None:
 
 
 def _tables(archive: Archive, champion: Individual) -> list[RenderableType]:
-    seed, simplest = archive.seed(), archive.simplest()
+    seed = archive.seed()
+    simplest = archive.individual(archive.simple()[0])
     table = Table(title=f"{archive.task.objective.name} ({archive.task.objective.direction})", title_justify="left")
     for column in ("", "id", "score", "sd", "n", "nodes", "lines"):
         table.add_column(column, justify="left" if not column else "right")
-    named = [("seed", seed), ("champion", champion)] + ([("simplest within noise", simplest)] if simplest else [])
-    for name, one in named:
+    for name, one in (("seed", seed), ("champion", champion), ("simplest within noise", simplest)):
         sd = "–" if one.sd is None else f"{one.sd:.4f}"
         mark = "" if one.verified else " unverified"
         row = (f"#{one.id}", f"{one.score:.4f}{mark}", sd, str(one.n), str(one.genome.size), str(one.genome.lines))

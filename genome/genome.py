@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import PurePosixPath
 from types import MappingProxyType
 
@@ -66,6 +66,7 @@ class Genome:
         return hash(tuple(self.files.items()))
 
 
+@lru_cache(maxsize=4)  # to check a genome and then to measure it takes one parse; nobody changes the tree
 def parse(text: str, path: str = "<genome>") -> ast.Module:
     """Return the syntax tree; every way in which Python can refuse the text becomes one GenomeError."""
     try:
@@ -83,9 +84,7 @@ def code_size(text: str, path: str) -> int:
     characters beyond four, so that code hidden in a literal is larger than the code. Names, comments and layout are
     free. Other text: words and punctuation marks, a long word counting once for each 16 characters.
     """
-    if not path.endswith(".py"):
-        return sum(-(-len(token) // FREE_WORD_CHARS) for token in re.findall(r"\w+|[^\w\s]", text))
-    return sum(node_cost(node) for node in walk(parse(text, path)))
+    return _measure(text, path)[0]
 
 
 def canonical(text: str, path: str) -> str:
@@ -93,26 +92,12 @@ def canonical(text: str, path: str) -> str:
 
     Written out here rather than with `ast.dump`, whose output changes between Python versions.
     """
-    if not path.endswith(".py"):
-        return text
-    return " ".join(_canonical_tokens(parse(text, path)))
+    return _measure(text, path)[1]
 
 
 def count_lines(text: str) -> int:
     """Return the number of lines that are neither blank nor only a `#` comment."""
     return sum(1 for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
-
-
-def walk(tree: ast.AST) -> Iterator[ast.AST]:
-    """Yield every syntax node that counts: no docstrings, and no load/store marks."""
-    waiting = [tree]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, ast.expr_context):
-            continue
-        yield node
-        docstring = _docstring(node)
-        waiting.extend(child for child in ast.iter_child_nodes(node) if child is not docstring)
 
 
 def _check_path(path: str) -> None:
@@ -121,7 +106,8 @@ def _check_path(path: str) -> None:
         raise GenomeError(f"{path!r} is not a plain relative path inside the workspace, such as train.py")
 
 
-def _docstring(node: ast.AST) -> ast.Expr | None:
+def docstring(node: ast.AST) -> ast.Expr | None:
+    """Return the docstring of a module, class or function, if the node is one and has one."""
     if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) or not node.body:
         return None
     first = node.body[0]
@@ -149,34 +135,44 @@ def _number_text(value: complex) -> str:
     return f"{value:x}" if isinstance(value, int) and abs(value) >= 10**18 else repr(value).replace("e-0", "e-")
 
 
-def _canonical_tokens(tree: ast.AST) -> Iterator[str]:
-    waiting: list[object] = [tree]
+@lru_cache(maxsize=8)  # a genome just born is asked for its size, then for its digest
+def _measure(text: str, path: str) -> tuple[int, str]:
+    """Return size and canonical form of one file, in one pass over its tree: this runs for every birth.
+
+    The form lists the nodes from the root down. Each gives its class and what its fields hold: a value as it is, a
+    list by its length; empty fields are left out. Child nodes follow in a fixed order, so that no two trees share it.
+    """
+    if not path.endswith(".py"):
+        return sum(-(-len(token) // FREE_WORD_CHARS) for token in re.findall(r"\w+|[^\w\s]", text)), text
+    size = 0
+    form: list[str] = []
+    waiting: list[object] = [parse(text, path)]
     while waiting:
-        item = waiting.pop()
-        if isinstance(item, ast.AST):
-            fields = [(name, value) for name, value in ast.iter_fields(item) if name not in _MARKS]
-            docstring = _docstring(item)
-            yield f"({type(item).__name__}"
-            waiting.append(_CLOSE)
-            for name, value in reversed(fields):
-                if (value is None and not isinstance(item, ast.Constant)) or value == []:
-                    continue
-                kept = [entry for entry in value if entry is not docstring] if isinstance(value, list) else value
-                waiting.extend((kept, _Field(name)))
-        elif isinstance(item, list):
-            yield f"[{len(item)}"
-            waiting.extend(reversed(item))
-        elif isinstance(item, _Field):
-            yield item
-        elif item is _CLOSE:
-            yield ")"
-        else:
-            yield repr(item) if not isinstance(item, int) or abs(item) < 10**18 else hex(item)
+        node = waiting.pop()
+        if not isinstance(node, ast.AST):
+            form.append(_value_text(node))
+            continue
+        size += node_cost(node)
+        form.append(node.__class__.__name__)
+        described = docstring(node)
+        for field in node._fields:
+            value = getattr(node, field, None)
+            if field in _MARKS or (value is None and field != "value") or value == []:
+                continue
+            if isinstance(value, ast.AST):
+                form.append(field)
+                waiting.append(value)
+            elif isinstance(value, list):
+                kept = value if described is None or field != "body" else value[1:]
+                form.append(f"{field}[{len(kept)}]")
+                waiting.extend(kept)
+            else:
+                form.append(f"{field}={_value_text(value)}")
+    return size, " ".join(form)
 
 
-class _Field(str):
-    """A field's name in the canonical form, told apart from a string that the program holds."""
+def _value_text(value: object) -> str:
+    return hex(value) if type(value) is int and abs(value) >= 10**18 else repr(value)
 
 
-_CLOSE = object()
-_MARKS = ("ctx", "kind", "type_comment")  # fields that say nothing about what the program does
+_MARKS = frozenset(("ctx", "kind", "type_comment"))  # fields that say nothing about what the program does
