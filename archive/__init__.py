@@ -13,7 +13,8 @@ from archive.errors import (
 )
 from archive.records import Cell, Conceived, Counts, Entry, Run, Settings, Trial
 from archive.rule import Evidence, Rule, Verdict
-from archive.view import View, open_run
+from archive.runs import newest, open_run
+from archive.view import View
 
 __all__ = [
     "Archive",
@@ -36,5 +37,6 @@ __all__ = [
     "Trial",
     "Verdict",
     "View",
+    "newest",
     "open_run",
 ]

@@ -5,16 +5,16 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from archive import output
-from archive.errors import ArchiveError, NoRun
-from archive.store import DATABASE
-from archive.view import View, open_run
+from archive.errors import ArchiveError
+from archive.runs import newest, open_run
+from archive.view import View
 
 if TYPE_CHECKING:
     pass
@@ -65,26 +65,10 @@ def _command(function: Callable[..., None]) -> Callable[..., None]:
 @contextmanager
 def _opened(run: str | None, runs_dir: Path) -> Iterator[View]:
     try:
-        with open_run(run if run is not None else _newest(runs_dir), runs_dir) as view:
+        with open_run(run if run is not None else newest(runs_dir), runs_dir) as view:
             yield view
     except ArchiveError as error:
         raise click.ClickException(str(error)) from error
-
-
-def _newest(runs_dir: Path) -> str:
-    """Return the name of the run that was written last."""
-    found = [(_written(place), place.parent.name) for place in runs_dir.glob(f"*/{DATABASE}")]
-    if not found:
-        raise NoRun(f"no runs in {runs_dir.resolve()}; start one with `evolve`, or say where they are: --runs-dir DIR")
-    return max(found)[1]
-
-
-def _written(database: Path) -> int:
-    times = []
-    for file in (database, database.with_name(f"{DATABASE}-wal")):
-        with suppress(FileNotFoundError):  # a log file goes when its writer ends
-            times.append(file.stat().st_mtime_ns)
-    return max(times, default=0)
 
 
 @_command

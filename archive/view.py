@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from archive.cells import cell_start
-from archive.errors import NoIndividual, NoRun
+from archive.errors import NoIndividual
 from archive.records import (
     ENTRIES,
     TRIALS,
@@ -24,7 +24,7 @@ from archive.records import (
 )
 from archive.rule import Rule
 from archive.standings import Standings
-from archive.store import DATABASE, Store
+from archive.store import Store
 from archive.texts import split_files, unpack
 from genome.genome import Genome
 from genome.individual import Evaluation, Failure, Individual
@@ -289,24 +289,3 @@ class View:
             incumbent=incumbent,
             created=created,
         )
-
-
-def open_run(folder: str | Path, runs: str | Path = "runs") -> View:
-    """Return a read-only view of a run, by its folder or by its name under `runs`; works while a search is writing.
-
-    Raises:
-        NoRun: there is no such run.
-        NewerSchema: a newer genepool wrote it.
-    """
-    named = Path(runs) / folder
-    place = named if (named / DATABASE).is_file() else Path(folder)
-    if not (place / DATABASE).is_file():
-        known = sorted(database.parent.name for database in Path(runs).glob(f"*/{DATABASE}"))
-        there = f"it holds {', '.join(known[:8])}{', …' if len(known) > 8 else ''}" if known else "it holds none"
-        raise NoRun(f"no run {folder} in {runs}; {there}")
-    store = Store.reading(place / DATABASE)
-    try:
-        return View(place, store)
-    except BaseException:
-        store.close()
-        raise
