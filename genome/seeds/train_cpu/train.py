@@ -205,7 +205,7 @@ while progress() < 1:
     for _ in range(GRAD_ACCUM_STEPS):
         inputs, targets = next(loader)
         logits = model(inputs)
-        loss = F.cross_entropy(logits.view(-1, VOCAB_SIZE), targets.view(-1))
+        loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
         (loss / GRAD_ACCUM_STEPS).backward()
     done = progress()
     for group in optimizer.param_groups:
