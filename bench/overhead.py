@@ -20,12 +20,13 @@ WINDOW = 500  # individuals over which a rate is taken
 
 
 def padded_text() -> str:
-    """Return a program of 26 kB whose first three lines are the numbers that the operator moves."""
+    """Return a program of upstream's bulk (26 kB, 3,840 nodes) that begins with the numbers the operator moves."""
     text = "A = 1.0\nB = 1.0\nC = 1.0\n"
     line = 0
     while len(text) < FILE_BYTES:
         line += 1
-        text += f"def helper_{line}(value, other=None):\n    return value if other is None else value + other * 0\n\n\n"
+        text += f"def helper_{line}(value, other=None):\n    # a comment, in places\n"
+        text += "    return value if other is None else value + other * 0\n\n\n"
     return text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import queue
 import threading
@@ -25,6 +26,7 @@ from fitness.evaluator import Cancelled, Evaluator
 from genome import Evaluation, Individual
 
 STOP_FILE = "STOP"  # in the run's folder: the search ends softly
+IDLE_S = 0.02  # quiet for so long, the loop has time for git
 TICK_S = 0.5  # how often a quiet loop looks at the clock and the STOP file
 
 
@@ -121,6 +123,7 @@ class Search:
             SeedFailed: the seed has no score.
             Exception: what an evaluator or an operator raised; everything archived stays.
         """
+        gc.set_threshold(100_000, *gc.get_threshold()[1:])  # a parse makes 20,000 objects: half its time went to scans
         try:
             self._archive.event(SESSION, f"pid {os.getpid()}")
             self._resume()
@@ -229,14 +232,18 @@ class Search:
         self._runners.submit(measure)
 
     def _wait(self) -> None:
-        if self._events.empty():
+        event = self._next_event(IDLE_S)
+        if event is None:
             self._archive.flush()  # idle: the time to write commits
-        try:
-            event = self._events.get(timeout=TICK_S)
-        except queue.Empty:
-            event = None
+            event = self._next_event(TICK_S)
         self._handle(event)
         self._observer.tick(self.spent())
+
+    def _next_event(self, timeout_s: float) -> Finished | Replied | None:
+        try:
+            return self._events.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
 
     def _handle(self, event: Finished | Replied | None) -> None:
         if isinstance(event, Finished):

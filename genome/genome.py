@@ -152,21 +152,22 @@ def _measure(text: str, path: str) -> tuple[int, str]:
         if not isinstance(node, ast.AST):
             form.append(_value_text(node))
             continue
-        size += node_cost(node)
-        form.append(node.__class__.__name__)
-        described = docstring(node)
+        kind = node.__class__
+        size += node_cost(node) if kind is ast.Constant else 1
+        form.append(kind.__name__)
+        hidden = docstring(node) if kind in _DOCUMENTED else None
         for field in node._fields:
             value = getattr(node, field, None)
-            if field in _MARKS or (value is None and field != "value") or value == []:
-                continue
-            if isinstance(value, ast.AST):
-                form.append(field)
-                waiting.append(value)
-            elif isinstance(value, list):
-                kept = value if described is None or field != "body" else value[1:]
-                form.append(f"{field}[{len(kept)}]")
-                waiting.extend(kept)
-            else:
+            if value.__class__ is list:
+                kept = value[1:] if hidden is not None and field == "body" else value
+                if kept:
+                    form.append(f"{field}[{len(kept)}]")
+                    waiting.extend(kept)
+            elif isinstance(value, ast.AST):
+                if field != "ctx":
+                    form.append(field)
+                    waiting.append(value)
+            elif field not in _MARKS and (value is not None or kind is ast.Constant):
                 form.append(f"{field}={_value_text(value)}")
     return size, " ".join(form)
 
@@ -175,4 +176,5 @@ def _value_text(value: object) -> str:
     return hex(value) if type(value) is int and abs(value) >= 10**18 else repr(value)
 
 
+_DOCUMENTED = frozenset((ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
 _MARKS = frozenset(("ctx", "kind", "type_comment"))  # fields that say nothing about what the program does
