@@ -12,7 +12,7 @@ from genome.genome import Genome
 from genome.names import Names, parameters
 from genome.source import FUNCTIONS, Source, source
 
-Problem = tuple[str, str, str]  # what is missing (name, unsure, attribute, keyword, arity, export), where, and its name
+Problem = tuple[str, str, str]  # what is missing (name, unsure, attribute, field, keyword, …), where, and its name
 Problems = dict[Problem, list[ast.AST]]
 NAMING_CALLS = ("setattr", "register_buffer", "register_parameter", "add_module", "register_module")
 
@@ -26,10 +26,16 @@ class Facts:
         self.names = Names(src.tree)
         self.classes = {node.name: node for node in src.nodes if isinstance(node, ast.ClassDef)}
         self.stores: dict[tuple[str, str], list[ast.AST]] = {}  # (class, or "" for another object; attribute)
+        self.fields: set[str] = set()  # attributes that a class body sets: fields and methods
         self.loads: dict[tuple[str, str], list[ast.AST]] = {}
         self.words: set[str] = set()  # text literals that could be the name of an attribute
         for node in src.nodes:
             self._note(node)
+        self.called = {
+            call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+            for call in src.nodes
+            if isinstance(call, ast.Call)
+        }
         self.stored = {name for _, name in self.stores}
         self.loaded = {name for _, name in self.loads} | self.words
         self.problems = self._problems()
@@ -45,10 +51,12 @@ class Facts:
                 self.loads.setdefault(key, []).append(node)
         elif isinstance(node, FUNCTIONS) and isinstance(src.parent[node], ast.ClassDef):
             self.stores.setdefault((self.class_of(node), node.name), []).append(node)
+            self.fields.add(node.name)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             statement = src.statement(node)
             if statement is not None and isinstance(src.parent.get(statement), ast.ClassDef):
                 self.stores.setdefault((self.class_of(node), node.id), []).append(node)
+                self.fields.add(node.id)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier():
             outer = src.parent[node]
             naming = isinstance(outer, ast.Call) and ast.unparse(outer.func).rsplit(".", 1)[-1] in NAMING_CALLS
@@ -84,6 +92,9 @@ class Facts:
         for (owner, name), nodes in self.loads.items():
             if not (self.has_attribute(owner, name) if owner else name in self.stored):
                 found.setdefault(("attribute", owner, name), []).extend(nodes)
+            elif not owner and name not in self.fields:
+                # `config.dropout` where only a layer has a `self.dropout`: wrong if a class body provided it before
+                found.setdefault(("field", owner, name), []).extend(nodes)
         for name in sorted(self.exports - set(self.names.module.bindings)):
             found[("export", "", name)] = []
         for key, node in self._bad_calls():

@@ -12,6 +12,7 @@ from genome.genome import node_cost, parse
 
 Block = tuple[ast.AST, str, list[ast.stmt]]
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+ATOMS = (ast.Name, ast.Attribute, ast.Call, ast.Subscript, ast.Constant)
 NEEDS_PARENTHESES = (
     ast.BinOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.Lambda, ast.UnaryOp, ast.Await, ast.NamedExpr, ast.Yield
 )  # fmt: skip
@@ -49,6 +50,8 @@ class Source:
             for child in children:
                 self.parent[child] = node
             waiting.extend(reversed(children))
+        aliases = [node for node in self.nodes if isinstance(node, ast.alias)]
+        self.imported = frozenset(alias.asname or alias.name.split(".")[0] for alias in aliases)
         for node in reversed(self.nodes[1:]):
             self.cost[self.parent[node]] += self.cost[node]
 
@@ -137,13 +140,31 @@ def replace_by_child(src: Source, node: ast.AST, child: ast.AST) -> Edit:
     tight = tight or (isinstance(outer, ast.Call) and outer.func is node)
     bare = isinstance(child, NEEDS_PARENTHESES) or (isinstance(child, ast.Tuple) and not text.startswith("("))
     number = isinstance(child, ast.Constant) and isinstance(outer, ast.Attribute)
+    if isinstance(child, ATOMS) and not number and "\n" not in text:
+        return Edit(*_with_parentheses(src, node), text)
     wrap = (tight and bare) or number or (bare and "\n" in text)
     return Edit(start, end, f"({text})" if wrap else text)
+
+
+def _with_parentheses(src: Source, node: ast.AST) -> tuple[int, int]:
+    """Return a node's place, with the parentheses that only group it."""
+    text, (start, end) = src.text, src.span(node)
+    outer = src.parent[node]
+    while text[start - 1 : start] == "(" and text[end : end + 1] == ")":
+        before = text[: start - 1][-1:]
+        spaced = text[max(0, start - 80) : start - 1].rstrip()[-1:]
+        if re.match(r"[\w\])\"']", spaced if isinstance(outer, ast.Call | ast.ClassDef) else before):
+            break  # the parentheses of a call, or a keyword that needs them as a space
+        start, end = start - 1, end + 1
+    return start, end
 
 
 def keep_operand(src: Source, node: ast.BinOp, *, left: bool) -> Edit | None:
     """Return the edit that cuts one operand and the operator away, or None where a comment stands between."""
     start, end = src.span(node)
+    kept = node.left if left else node.right
+    if isinstance(kept, ATOMS) and "\n" not in src.code(kept):
+        return Edit(*_with_parentheses(src, node), src.code(kept))
     left_end, right_start = src.span(node.left)[1], src.span(node.right)[0]
     gap = re.fullmatch(r"([\s)\\]*)([^\s()#\\]+)([\s(\\]*)", src.text[left_end:right_start])
     if gap is None:
