@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-DETAIL_CHARS = 300
+from llm_mutator.text import one_line
+
 PER_MILLION = 1e-6
 
 
@@ -143,12 +144,6 @@ def error_text(error: object) -> str:
         inner = error.get("error")
         error = error_text(inner) if inner else error.get("message") or error.get("detail") or json.dumps(dict(error))
     return one_line(error)
-
-
-def one_line(text: object, limit: int = DETAIL_CHARS) -> str:
-    """Return anything as one printable line, capped."""
-    line = " ".join("".join(char if char.isprintable() else " " for char in str(text)).split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
 def _json_object(body: str) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 import openai
 
 from genome.operator import Call
-from llm_mutator.completion import Completion, Fault, error_text, one_line, read_completion, retry_after
+from llm_mutator.completion import Completion, Fault, error_text, read_completion, retry_after
 from llm_mutator.llm import LlmError
+from llm_mutator.text import one_line
 
 OPENAI_URL = "https://api.openai.com/v1"
 CONNECT_S = 10.0
