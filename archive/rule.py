@@ -101,4 +101,4 @@ def _signed(number: str) -> str:
 
 def _decimals(value: float) -> int:
     """Return four decimals, or as many as show two digits of a smaller value."""
-    return 4 if abs(value) >= 0.001 or value == 0 else min(12, 1 - math.floor(math.log10(abs(value))))
+    return 4 if abs(value) >= 0.0005 or value == 0 else min(12, 1 - math.floor(math.log10(abs(value))))
