@@ -30,7 +30,7 @@ def lineage(parents: Sequence[Individual], lore: Lore) -> Section:
     inherited = set(ids)
     lines = []
     for child in list(lore.offspring(ids))[:IDEAS]:
-        mark = " (part of the parent)" if child.id in inherited else ""
+        mark = " (inherited)" if child.id in inherited else ""
         lines.append(outcome(child, lore.individual(child.parents[0]), lore.task.objective) + mark)
     return Section("Tried on this lineage, newest first", tuple(lines))
 
