@@ -15,7 +15,8 @@ from genome.repair import repair, sweep, unused
 from genome.soundness import Facts, compiles, exports, facts
 from genome.source import Source
 
-TRIES = 40
+TRIES = 60
+REMEMBERED = 50_000
 ROUNDS = 8  # of taking out uses, and again of taking out what became unused
 LARGEST = 0.25  # share of the size that one birth may take, uses included
 KEEP = ("backward", "step", "progress", "make_dataloader", "evaluate_bpb")
@@ -36,6 +37,7 @@ class Ablate:
 
     def __init__(self, keep: Sequence[str] = KEEP) -> None:
         self.keep = tuple(keep)
+        self._hopeless: set[tuple[str, int]] = set()  # deletions that would not run; a good parent is met often
 
     def breed(self, parents: Sequence[Individual], lore: Lore, rng: np.random.Generator) -> Offspring:
         """Return a smaller offspring that was never born before."""
@@ -48,12 +50,17 @@ class Ablate:
         ]
         if not found:
             raise NoOffspring(f"#{parent.id} holds no Python that could be deleted")
+        if len(self._hopeless) > REMEMBERED:
+            self._hopeless.clear()
         # the largest of u^(1/w) first: a draw without replacement by weight
         keys = rng.random(len(found)) ** (1.0 / np.array([c.weight for _, c in found]))
         for at in np.argsort(-keys, kind="stable")[:TRIES].tolist():
             path, candidate = found[at]
-            born = ablated(parent.genome, path, candidate, self.keep)
-            if born is not None and not lore.seen(born[0]):
+            key = (parent.genome.digest, at)
+            born = None if key in self._hopeless else ablated(parent.genome, path, candidate, self.keep)
+            if born is None:
+                self._hopeless.add(key)
+            elif not lore.seen(born[0]):
                 return Offspring(born[0], self.name, (parent.id,), born[1])
         raise NoOffspring(f"{min(TRIES, len(found))} deletions from #{parent.id} were born before or would not run")
 

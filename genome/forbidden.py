@@ -12,9 +12,9 @@ from genome.source import source
 RUNNERS = frozenset(("exec", "eval", "compile", "__import__", "__builtins__", "__loader__", "__spec__", "breakpoint"))
 FREE_TEXT = frozenset(("__doc__", "__file__"))  # docstrings and comments cost nothing, so nothing may read them
 MODULES = frozenset(
-    ("base64", "binascii", "builtins", "bz2", "cffi", "code", "codeop", "ctypes", "gzip", "imp", "importlib",
-     "linecache", "lzma", "marshal", "pkgutil", "quopri", "runpy", "tarfile", "tokenize", "uu", "zipfile", "zipimport", "zlib",
-     "zstandard", "brotli")
+    ("base64", "binascii", "brotli", "builtins", "bz2", "cffi", "code", "codeop", "ctypes", "gzip", "imp", "importlib",
+     "linecache", "lzma", "marshal", "pkgutil", "quopri", "runpy", "tarfile", "tokenize", "uu", "zipfile", "zipimport",
+     "zlib", "zstandard")
 )  # fmt: skip
 ATTRIBUTES = frozenset(
     ("__builtins__", "__code__", "__doc__", "__globals__", "__import__", "__loader__", "__subclasses__", "__closure__",
@@ -52,10 +52,8 @@ def _in_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
         if ref.name not in RUNNERS and ref.name not in FREE_TEXT:
             continue
         # a function of the file may be called eval: then the builtin is out of reach, if it is surely defined by then
-        own = (
-            ref.owner is not None and ref.state == "bound" and (ref.owner is not names.module or ref.name in names.sure)
-        )
-        if not own:
+        sure = ref.owner is not names.module or ref.name in names.sure
+        if ref.owner is None or ref.state != "bound" or not sure:
             yield getattr(ref.node, "lineno", 0), f"the builtin {ref.name}" if ref.name in RUNNERS else ref.name
 
 

@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from types import MappingProxyType
 
 FREE_NUMBER_CHARS = 4  # 1024, 3e-4 and 0.95 cost one node; digits beyond that are paid for
+FREE_NAME_CHARS = 32  # names are free; beyond this length one is paid for as the text it could hold
 FREE_WORD_CHARS = 16  # a longer "word" is paid for by length, so that text cannot hide in one
 
 
@@ -82,7 +83,8 @@ def code_size(text: str, path: str) -> int:
 
     Python: the syntax nodes of the tree without docstrings. A text literal costs its bytes on top, a number its
     characters beyond four, so that code hidden in a literal is larger than the code. Names, comments and layout are
-    free. Other text: words and punctuation marks, a long word counting once for each 16 characters.
+    free, but a name counts as a text beyond 32 bytes and in `dict(name=...)`. Other text: words and punctuation
+    marks, a long word counting once for each 16 characters.
     """
     return _measure(text, path)[0]
 
@@ -119,7 +121,8 @@ def docstring(node: ast.AST) -> ast.Expr | None:
 def node_cost(node: ast.AST) -> int:
     """Return what one syntax node counts, without the nodes below it."""
     if not isinstance(node, ast.Constant):
-        return 1
+        named = _NAMED.get(node.__class__)
+        return 1 if named is None else 1 + _name_cost(node, named)
     value = node.value
     if isinstance(value, str):
         return 1 + len(value.encode("utf-8", "surrogatepass"))
@@ -128,6 +131,15 @@ def node_cost(node: ast.AST) -> int:
     if isinstance(value, int | float | complex) and not isinstance(value, bool):
         return 1 + max(0, len(_number_text(value)) - FREE_NUMBER_CHARS)
     return 1
+
+
+def _name_cost(node: ast.AST, field: str) -> int:
+    """Return the surcharge of a name that is long enough to be a text, and of `dict(a=0)`, which is `{"a": 0}`."""
+    if isinstance(node, ast.Call):
+        records = isinstance(node.func, ast.Name) and node.func.id == "dict"
+        return sum(len((keyword.arg or "").encode()) for keyword in node.keywords) if records else 0
+    name = getattr(node, field) or ""
+    return 0 if len(name) <= FREE_NAME_CHARS // 4 else max(0, len(name.encode()) - FREE_NAME_CHARS)
 
 
 def _number_text(value: complex) -> str:
@@ -153,7 +165,7 @@ def _measure(text: str, path: str) -> tuple[int, str]:
             form.append(_value_text(node))
             continue
         kind = node.__class__
-        size += node_cost(node) if kind is ast.Constant else 1
+        size += node_cost(node) if kind in _PRICED else 1
         form.append(kind.__name__)
         hidden = docstring(node) if kind in _DOCUMENTED else None
         for field in node._fields:
@@ -177,4 +189,16 @@ def _value_text(value: object) -> str:
 
 
 _DOCUMENTED = frozenset((ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+_NAMED: dict[type[ast.AST], str] = {
+    ast.Name: "id",
+    ast.Attribute: "attr",
+    ast.arg: "arg",
+    ast.keyword: "arg",
+    ast.alias: "name",
+    ast.FunctionDef: "name",
+    ast.AsyncFunctionDef: "name",
+    ast.ClassDef: "name",
+    ast.Call: "func",
+}
+_PRICED = frozenset((ast.Constant, *_NAMED))
 _MARKS = frozenset(("ctx", "kind", "type_comment"))  # fields that say nothing about what the program does

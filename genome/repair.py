@@ -155,9 +155,7 @@ def drop_decorator(src: Source, node: ast.AST) -> Edit:
 
 def is_wrapper(src: Source, call: ast.Call) -> bool:
     """Whether `f(x)` may become `x`: a layer, or a function inside an expression or on the name it is assigned to."""
-    if not call.args or isinstance(
-        call.args[0], ast.Starred | ast.GeneratorExp | ast.Constant | ast.Lambda | ast.UnaryOp
-    ):
+    if not call.args or isinstance(call.args[0], NO_ARGUMENT):
         return False
     outer = src.parent[call]
     if isinstance(outer, ast.Expr) or (isinstance(call.func, ast.Name) and call.func.id[:1].isupper()):

@@ -1,0 +1,6 @@
+# The same, with every name put together at run time.
+import sys
+
+get = getattr
+built = sys.modules["built" + "ins"]
+get(built, "ex" + "ec")('"""A plain file: each other file here says the same and tries to look smaller."""\n\nimport math\n\nLEARNING_RATE = 3e-3\nWARMUP = 0.1\nLAYERS = ("attention", "mlp", "norm")\n\n\ndef learning_rate(progress):\n    """Return the learning rate at a share of the budget."""\n    if progress < WARMUP:\n        return LEARNING_RATE * progress / WARMUP\n    position = (progress - WARMUP) / (1 - WARMUP)\n    return LEARNING_RATE * 0.5 * (1 + math.cos(math.pi * position))\n\n\nclass Model:\n    """Layers, one after the other."""\n\n    def __init__(self, width):\n        self.width = width\n        self.layers = []\n        for name in LAYERS:\n            self.layers.append((name, width))\n\n    def parameters(self):\n        total = 0\n        for name, width in self.layers:\n            if name == "norm":\n                total = total + width\n            else:\n                total = total + width * width\n        return total\n\n\ndef train(steps):\n    model = Model(16)\n    history = []\n    for step in range(steps):\n        rate = learning_rate(step / steps)\n        history.append(rate * model.parameters())\n    return history\n\n\nRESULT = sum(train(10))\n')
