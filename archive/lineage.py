@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
@@ -125,6 +127,9 @@ class Lineage:
         self.path = path
         self._metric = metric
         self._repo = _open(path)
+        self._hold = os.open(path, os.O_RDONLY)
+        # every git inherits this lock, so that one which outlives a killed engine is waited for, a moment, here
+        fcntl.flock(self._hold, fcntl.LOCK_EX)
         self._since_tidy = 0
         for stale in self._stale_locks():
             stale.unlink(missing_ok=True)
@@ -132,7 +137,7 @@ class Lineage:
 
     def commits(self) -> dict[int, str]:
         """Return the commit of each individual that has one."""
-        listed = self._git("for_each_ref", REF, format="%(refname:lstrip=2) %(objectname)")
+        listed = self._git("for-each-ref", REF, "--format=%(refname:lstrip=2) %(objectname)")
         return {int(name): commit for name, _, commit in (line.partition(" ") for line in listed.splitlines())}
 
     def add(self, deeds: Sequence[Deed]) -> None:
@@ -145,7 +150,7 @@ class Lineage:
             stream.extend(_commit(deed, deed.message(self._metric), written))
             written.add(deed.id)
         stream.append(b"done\n")
-        self._feed(b"".join(stream))
+        self._git("fast-import", "--quiet", "--force", "--done", stdin=b"".join(stream))
         self.ids |= written
         self._since_tidy += len(written)
         if self._since_tidy >= TIDY_AFTER:
@@ -154,13 +159,13 @@ class Lineage:
     def remove(self, ids: Iterable[int]) -> None:
         """Take refs away, of individuals that the database does not know."""
         for id in ids:
-            self._git("update_ref", "-d", f"{REF}{id}")
+            self._git("update-ref", "-d", f"{REF}{id}")
             self.ids.discard(id)
 
     def tidy(self) -> None:
         """Put small packs, loose objects and loose refs together."""
         self._git("repack", "-d", "-q", "--geometric=2")
-        self._git("pack_refs", "--all")
+        self._git("pack-refs", "--all")
         self._since_tidy = 0
 
     def close(self) -> None:
@@ -168,25 +173,19 @@ class Lineage:
         if self._since_tidy >= TIDY_AFTER // 4:
             self.tidy()
         self._repo.close()
+        os.close(self._hold)
 
-    def _git(self, command: str, *arguments: str, **options: Any) -> str:
-        from git.exc import GitCommandError
-
-        try:
-            return str(getattr(self._repo.git, command)(*arguments, **options))
-        except GitCommandError as error:
-            raise self._explain(str(error.stderr)) from error
-
-    def _feed(self, stream: bytes) -> None:
-        process = self._repo.git.fast_import("--quiet", "--force", "--done", istream=subprocess.PIPE, as_process=True)
-        try:
-            _, complaint = process.communicate(stream)
-        except BaseException:
-            process.kill()
-            process.wait()
-            raise
+    def _git(self, *command: str, stdin: bytes = b"") -> str:
+        # a session of its own: Ctrl-C is for the engine, which ends when what it writes is written
+        options = {"pass_fds": (self._hold,), "start_new_session": True}
+        git = self._repo.git
+        process = git.execute(
+            [git.GIT_PYTHON_GIT_EXECUTABLE, *command], istream=subprocess.PIPE, as_process=True, **options
+        )
+        output, complaint = process.communicate(stdin)
         if process.returncode:
             raise self._explain(complaint.decode("utf-8", "replace"))
+        return str(output.decode())
 
     def _explain(self, stderr: str) -> ArchiveError:
         lines = [line.strip(" '") for line in stderr.splitlines() if line.strip(" '")]

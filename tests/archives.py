@@ -37,7 +37,11 @@ def run(archive: Archive, individual: int, result: Evaluation, purpose: str = "f
 
 
 def born(
-    archive: Archive, parents: tuple[int, ...] = (1,), text: Genome | None = None, idea: str = "an idea", op: str = "tune"
+    archive: Archive,
+    parents: tuple[int, ...] = (1,),
+    text: Genome | None = None,
+    idea: str = "an idea",
+    op: str = "tune",
 ) -> Individual:
     """Conceive and bear an individual; by default one that differs from all others."""
     birth = archive.conceive(op, parents)

@@ -217,7 +217,8 @@ def test_finished_evaluations_keep_what_was_printed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "idea", ["[red]x[/red]\nsecond\r\x1b[31m line\x00", "\ud800\u202eevil", "a" * 5000, "", " \t\u2028 ", "naïve 漢字 ★"]
+    "idea",
+    ["[red]x[/red]\nsecond\r\x1b[31m line\x00", "\ud800\u202eevil", "a" * 5000, "", " \t\u2028 ", "naïve 漢字 ★"],
 )
 def test_an_idea_becomes_one_harmless_line(tmp_path: Path, idea: str) -> None:
     with started(tmp_path / "run") as archive:
@@ -290,7 +291,9 @@ def test_what_cannot_be_written_is_told_and_what_was_archived_stays(tmp_path: Pa
     evaluation = archive.start_evaluation(one.id, 0, 0)
     before, counts = state(archive), archive.counts()
     break_it(archive)
-    noise = "".join(chr(33 + random.Random(2).randrange(90)) for _ in range(10)) + random.Random(4).randbytes(99_999).hex()
+    noise = (
+        "".join(chr(33 + random.Random(2).randrange(90)) for _ in range(10)) + random.Random(4).randbytes(99_999).hex()
+    )
     with pytest.raises(CannotWrite, match=words):
         archive.finish_evaluation(evaluation, scored(0.1, log=noise))
     assert (state(archive), archive.counts()) == (before, counts)

@@ -99,7 +99,8 @@ def test_words_hold_the_arithmetic() -> None:
     assert dear.words == "+120 nodes, −0.0030 bpb, not beyond ±0.0021 and the 0.0010 that its nodes cost: kept out"
     worn = noisy.judge(Evidence(3, 999, 2.002, 1), held, Evidence(7, 1100, 1.9, 1))
     assert worn.words == (
-        "−1 node, +0.0020 bpb, within ±0.0021 but +0.1020 bpb against #7, the best of its lineage, beyond ±0.0021: kept out"
+        "−1 node, +0.0020 bpb, within ±0.0021 but +0.1020 bpb against #7, the best of its lineage,"
+        " beyond ±0.0021: kept out"
     )
     blind = rule(None).judge(Evidence(2, 1000, 2.0, 1), held)
     assert blind.words == "±0 nodes, ±0 bpb, within ±0 (σ not known yet): kept out"
