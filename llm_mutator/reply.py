@@ -28,12 +28,13 @@ class Refused(ValueError):
 
 
 def idea(text: str) -> str:
-    """Return the stated idea as one line; without one, the first line of prose; else an admission."""
+    """Return the stated idea as one line; without one, the first line of prose before any block; else an admission."""
     text = normal(text)
     stated = _IDEA.search(text)
     if stated:
         return one_line(stated.group(1).strip("*_ "), IDEA_CHARS)
-    prose = (line.strip() for line in text.splitlines() if re.match(r"\s*[A-Za-z*_-].* .* ", line))
+    before = re.split(r"^\s*(?:<{5,}|`{3,}|~{3,})", text, maxsplit=1, flags=re.MULTILINE)[0]
+    prose = (line for line in before.splitlines() if len(line.split()) > 3)
     return one_line(next(prose, "no idea was stated"), IDEA_CHARS)
 
 

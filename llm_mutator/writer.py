@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
@@ -9,8 +10,8 @@ import numpy as np
 
 from genome.forbidden import refusal
 from genome.genome import Genome, GenomeError
-from genome.individual import Individual
-from genome.operator import Call, Lore, NoOffspring, Reply
+from genome.individual import Individual, Offspring
+from genome.operator import Birth, Call, Lore, NoOffspring, Reply
 from genome.patch import PatchError
 from genome.soundness import new_problems, runnable
 from llm_mutator import prompt
@@ -25,7 +26,7 @@ Written = tuple[Genome, str]
 Asked = Generator[Call, Reply, Written]
 
 
-class Writer:
+class Writer(ABC):
     """An operator that asks a model.
 
     Args:
@@ -34,10 +35,17 @@ class Writer:
         inspirations: how many good individuals of other lineages are shown, as diffs.
     """
 
+    name: str
+    arity: int
+
     def __init__(self, llm: Llm, prompt_tokens: int = 11_000, inspirations: int = 2) -> None:
         self.llm = llm
         self.prompt_tokens = prompt_tokens
         self.inspirations = inspirations
+
+    @abstractmethod
+    def breed(self, parents: Sequence[Individual], lore: Lore, rng: np.random.Generator) -> Offspring | Birth:
+        """Return a birth that asks, or an offspring where there is nothing to ask; see `Operator`."""
 
     def answer(self, call: Call) -> Reply:
         """Wait for the model; called from another thread."""
