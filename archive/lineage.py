@@ -6,8 +6,10 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -176,22 +178,19 @@ class Lineage:
         os.close(self._hold)
 
     def _git(self, *command: str, stdin: bytes = b"") -> str:
-        # a session of its own: Ctrl-C is for the engine, which ends when what it writes is written
-        options = {"pass_fds": (self._hold,), "start_new_session": True}
         git = self._repo.git
-        process = git.execute(
-            [git.GIT_PYTHON_GIT_EXECUTABLE, *command], istream=subprocess.PIPE, as_process=True, **options
-        )
+        arguments = [git.GIT_PYTHON_GIT_EXECUTABLE, *command]
+        with _deaf():
+            process = git.execute(arguments, istream=subprocess.PIPE, as_process=True, pass_fds=(self._hold,))
         output, complaint = process.communicate(stdin)
         if process.returncode:
-            raise self._explain(complaint.decode("utf-8", "replace"))
+            reason = complaint.decode("utf-8", "replace").strip() or f"it ended with {process.returncode}"
+            raise self._explain(reason)
         return str(output.decode())
 
     def _explain(self, stderr: str) -> ArchiveError:
         lines = [line.strip(" '") for line in stderr.splitlines() if line.strip(" '")]
-        reason = one_line(
-            next((line for line in lines if "fatal" in line or "error" in line), lines[0] if lines else "?")
-        )
+        reason = one_line(next((line for line in lines if "fatal" in line or "error" in line), lines[0]))
         if "No space left" in stderr or "Read-only file system" in stderr or "ermission denied" in stderr:
             return CannotWrite(
                 f"git cannot write {self.path}: {reason}; free its disk, then run the same command again"
@@ -204,6 +203,16 @@ class Lineage:
     def _stale_locks(self) -> list[Path]:
         # left when a machine died in the middle of a write; the run's own lock says that nobody else writes now
         return [*self.path.glob("*.lock"), *(self.path / REF).glob("*.lock")]
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Start what does not hear Ctrl-C, SIGTERM or a closed terminal: those are for the engine, which waits for it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _open(path: Path) -> Repo:

@@ -129,6 +129,24 @@ def test_killed_at_a_random_moment_no_finished_evaluation_is_lost(tmp_path: Path
     check(tmp_path / "run")
 
 
+def test_ctrl_c_reaches_the_engine_but_not_its_git(tmp_path: Path) -> None:
+    soft = "import signal; signal.signal(signal.SIGINT, lambda *_: None)\n" + WRITER
+    writer = subprocess.Popen(
+        [sys.executable, "-c", soft, str(tmp_path / "run"), "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parent.parent,
+        start_new_session=True,
+    )
+    assert writer.stdout is not None
+    for _ in range(100):
+        assert writer.stdout.readline()
+        os.killpg(writer.pid, signal.SIGINT)
+    writer.kill()
+    writer.communicate()
+    check(tmp_path / "run")
+
+
 def test_evaluations_that_a_kill_cut_off_are_marked_and_wait_again(tmp_path: Path) -> None:
     child = os.fork()
     if child == 0:
