@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from genome.candidates import Candidate, candidates
+from genome.candidates import SMALL, Candidate, candidates
 from genome.deletion import Deletion
 from genome.genome import Genome, GenomeError
 from genome.individual import Individual, Offspring
@@ -16,9 +16,10 @@ from genome.soundness import Facts, compiles, exports, facts
 from genome.source import Source
 
 TRIES = 60
-REMEMBERED = 50_000
+REMEMBERED = 2_000  # deletions whose outcome is kept
 ROUNDS = 8  # of taking out uses, and again of taking out what became unused
 LARGEST = 0.25  # share of the size that one birth may take, uses included
+Result = tuple[Genome, str] | None
 KEEP = ("backward", "step", "progress", "make_dataloader", "evaluate_bpb")
 
 
@@ -37,37 +38,45 @@ class Ablate:
 
     def __init__(self, keep: Sequence[str] = KEEP) -> None:
         self.keep = tuple(keep)
-        self._hopeless: set[tuple[str, int]] = set()  # deletions that would not run; a good parent is met often
+        self._done: dict[tuple[str, int], Result] = {}  # a good parent is met again and again
 
     def breed(self, parents: Sequence[Individual], lore: Lore, rng: np.random.Generator) -> Offspring:
         """Return a smaller offspring that was never born before."""
         (parent,) = parents
         found = [
-            (path, candidate)
+            (path, known, candidate)
             for path, text in parent.genome.files.items()
             if path.endswith(".py")
-            for candidate in candidates(facts(text, exports(parent.genome, path)))
+            for known in (facts(text, exports(parent.genome, path)),)
+            for candidate in candidates(known)
         ]
         if not found:
             raise NoOffspring(f"#{parent.id} holds no Python that could be deleted")
-        if len(self._hopeless) > REMEMBERED:
-            self._hopeless.clear()
         # the largest of u^(1/w) first: a draw without replacement by weight
-        keys = rng.random(len(found)) ** (1.0 / np.array([c.weight for _, c in found]))
+        keys = rng.random(len(found)) ** (1.0 / np.array([c.weight for *_, c in found]))
         for at in np.argsort(-keys, kind="stable")[:TRIES].tolist():
-            path, candidate = found[at]
-            key = (parent.genome.digest, at)
-            born = None if key in self._hopeless else ablated(parent.genome, path, candidate, self.keep)
-            if born is None:
-                self._hopeless.add(key)
-            elif not lore.seen(born[0]):
+            path, known, candidate = found[at]
+            born = self._ablated(parent.genome, path, known, candidate, at)
+            if born is not None and not lore.seen(born[0]):
                 return Offspring(born[0], self.name, (parent.id,), born[1])
         raise NoOffspring(f"{min(TRIES, len(found))} deletions from #{parent.id} were born before or would not run")
 
+    def _ablated(self, genome: Genome, path: str, known: Facts, candidate: Candidate, number: int) -> Result:
+        key = (genome.digest, number)
+        if key not in self._done:
+            if len(self._done) >= REMEMBERED:
+                del self._done[next(iter(self._done))]
+            self._done[key] = ablated(genome, path, known, candidate, self.keep)
+        return self._done[key]
 
-def ablated(genome: Genome, path: str, candidate: Candidate, keep: Sequence[str] = KEEP) -> tuple[Genome, str] | None:
-    """Return the genome without one part, and the idea in words; None where it would not run or not be smaller."""
-    before = facts(genome.files[path], exports(genome, path))
+
+def ablated(genome: Genome, path: str, before: Facts, candidate: Candidate, keep: Sequence[str] = KEEP) -> Result:
+    """Return the genome without one part, and the idea in words; None where it would not run or not be smaller.
+
+    Args:
+        before: the facts of the file at path that the candidate was found in.
+        keep: functions and methods whose last call never goes.
+    """
     plan = Deletion(before.src)
     first = plan.result() if candidate.plan(plan) else None
     if first is None:
@@ -85,7 +94,7 @@ def ablated(genome: Genome, path: str, candidate: Candidate, keep: Sequence[str]
     except GenomeError:
         return None
     saved = genome.size - result.size
-    if saved <= 0 or saved > LARGEST * genome.size:
+    if saved <= 0 or saved > max(SMALL, LARGEST * genome.size):
         return None
     more = ("", " with its uses")[repaired.src.text != first]
     more += ("", " and what only it used")[swept is not repaired]

@@ -7,24 +7,24 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
+from genome.arguments import default_of, drop_parameter
 from genome.deletion import PROTECTED, Deletion, cut_else, keep_body, keep_else
 from genome.genome import docstring
-from genome.names import parameters
 from genome.repair import (
-    default_of,
     drop_condition,
     drop_decorator,
     drop_definition,
-    drop_parameter,
     drop_use,
     is_wrapper,
     unused,
     unwrap_call,
 )
+from genome.scopes import parameters
 from genome.soundness import Facts
 from genome.source import FUNCTIONS, Edit, Source, keep_operand, replace_by_child
 
 LARGEST = 0.2  # share of a file that one deletion may name; more is another program
+SMALL = 40  # nodes that may always go, for programs of a few lines
 WORDS = 48  # characters of code quoted in an idea
 WEIGHTS = {
     "unused": 8.0,
@@ -81,7 +81,7 @@ class Candidate:
 def candidates(facts: Facts) -> list[Candidate]:
     """Return what may be deleted from a file, in reading order; unused definitions first."""
     src = facts.src
-    limit = LARGEST * src.cost[src.tree]
+    limit = max(SMALL, LARGEST * src.cost[src.tree])
     skipped = _fixed(src)
     found = [*_unused(facts)]
     for node in src.nodes:

@@ -3,53 +3,20 @@
 from __future__ import annotations
 
 import ast
-import builtins
 from collections import deque
-from dataclasses import dataclass, field
-from typing import Literal
 
-Kind = Literal["module", "class", "function", "comprehension"]
-State = Literal["bound", "unsure", "builtin", "undefined"]
-BUILTINS = frozenset(dir(builtins)) | {
-    "__file__",
-    "__path__",
-    "__annotations__",
-    "__class__",
-    "__qualname__",
-    "__module__",
-}
-DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-
-
-@dataclass(eq=False)
-class Scope:
-    """A module, class, function or comprehension with the nodes that bind each of its names."""
-
-    node: ast.AST
-    kind: Kind
-    path: str
-    outer: Scope | None
-    bindings: dict[str, list[ast.AST]] = field(default_factory=dict)
-    outside: set[str] = field(default_factory=set)  # declared global or nonlocal
-
-
-@dataclass(frozen=True)
-class Reference:
-    """One reading of a name.
-
-    Attributes:
-        owner: the scope that binds it, or None for a builtin or an undefined name.
-        state: unsure when some way to this place binds it and another does not.
-        counts: False for `x += 1`, which reads x but does not make it useful.
-    """
-
-    node: ast.AST
-    name: str
-    scope: Scope
-    owner: Scope | None
-    state: State
-    counts: bool = True
+from genome.scopes import (
+    BUILTINS,
+    COMPREHENSIONS,
+    DEFINITIONS,
+    Kind,
+    Reference,
+    Scope,
+    State,
+    bind,
+    owner,
+    parameters,
+)
 
 
 class Names:
@@ -57,6 +24,7 @@ class Names:
 
     Attributes:
         sure: names that are certainly bound when the module has run.
+        falls_through: functions that return a value on one way and reach their end on another.
         star: the file has `from x import *`, so that any name may come from there.
     """
 
@@ -64,10 +32,11 @@ class Names:
         self.module = Scope(tree, "module", "", None)
         self.scopes = [self.module]
         self.references: list[Reference] = []
-        self.star = False
+        self.star = any(isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in ast.walk(tree))
+        self.falls_through: list[Scope] = []
         self._later: deque[tuple[Scope, list[ast.stmt] | ast.expr]] = deque()
         self._breaks: list[list[set[str]]] = []
-        self._bind(tree.body, self.module)
+        bind(tree.body, self.module, self.module)
         end = self._block(tree.body, self.module, set())
         self.sure = frozenset(end or ())
         while self._later:
@@ -75,7 +44,9 @@ class Names:
             if isinstance(body, ast.expr):
                 self._read(body, scope, set(scope.bindings))
             else:
-                self._block(body, scope, {name for name, at in scope.bindings.items() if isinstance(at[0], ast.arg)})
+                given = {name for name, at in scope.bindings.items() if isinstance(at[0], ast.arg)}
+                if self._block(body, scope, given) is not None and _returns_a_value(body):
+                    self.falls_through.append(scope)
 
     def unused(self) -> list[tuple[Scope, str]]:
         """Return the names that nothing reads, in the order of their scopes and bindings."""
@@ -83,53 +54,6 @@ class Names:
         if any(ref.name in ("globals", "locals", "vars", "exec", "eval") for ref in self.references):
             return []
         return [(scope, name) for scope in self.scopes for name in scope.bindings if (scope, name) not in read]
-
-    # -- which names a scope binds
-
-    def _bind(self, nodes: list[ast.stmt], scope: Scope) -> None:
-        waiting: list[ast.AST] = list(reversed(nodes))
-        while waiting:
-            node = waiting.pop()
-            for name in self._bound_by(node, scope):
-                scope.bindings.setdefault(name, []).append(node)
-            if isinstance(node, ast.Lambda):
-                continue
-            if isinstance(node, DEFINITIONS):
-                waiting.extend(node.decorator_list)
-            elif isinstance(node, COMPREHENSIONS):
-                waiting.extend(inner for inner in ast.walk(node) if isinstance(inner, ast.NamedExpr))
-            else:
-                waiting.extend(reversed(list(ast.iter_child_nodes(node))))
-
-    def _bound_by(self, node: ast.AST, scope: Scope) -> list[str]:
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            return self._own(node.id, node, scope)
-        if isinstance(node, DEFINITIONS):
-            return self._own(node.name, node, scope)
-        if isinstance(node, ast.alias):
-            self.star = self.star or node.name == "*"
-            return self._own(node.asname or node.name.split(".")[0], node, scope)
-        if isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
-            return self._own(node.name, node, scope)
-        if isinstance(node, ast.MatchMapping) and node.rest:
-            return self._own(node.rest, node, scope)
-        if isinstance(node, ast.Global | ast.Nonlocal):
-            scope.outside.update(node.names)
-        return []
-
-    def _own(self, name: str, node: ast.AST, scope: Scope) -> list[str]:
-        if name not in scope.outside:
-            return [name]
-        owner = self._owner(name, scope.outer) or self.module
-        owner.bindings.setdefault(name, []).append(node)
-        return []
-
-    def _owner(self, name: str, scope: Scope | None) -> Scope | None:
-        while scope is not None:
-            if scope.kind != "class" and name in scope.bindings and name not in scope.outside:
-                return scope
-            scope = scope.outer
-        return None
 
     # -- what is read, in the order of execution; a set of names is what is bound by then
 
@@ -224,6 +148,8 @@ class Names:
             for part in ast.walk(case.pattern):
                 if isinstance(part, ast.MatchAs | ast.MatchStar) and part.name:
                     inside.add(part.name)
+                if isinstance(part, ast.MatchMapping) and part.rest:
+                    inside.add(part.rest)
                 if isinstance(part, ast.expr):
                     self._read(part, scope, inside)
             self._read(case.guard, scope, inside)
@@ -239,13 +165,13 @@ class Names:
             for base in (*node.bases, *node.keywords):
                 self._read(base, scope, bound)
             inner = self._open(node, "class", path, scope)
-            self._bind(node.body, inner)
+            bind(node.body, inner, self.module)
             self._block(node.body, inner, set())
         else:
             inner = self._open(node, "function", path, scope)
             self._parameters(node.args, inner, scope, bound)
             self._read(node.returns, scope, bound)
-            self._bind(node.body, inner)
+            bind(node.body, inner, self.module)
             self._later.append((inner, node.body))
         bound.add(node.name)
 
@@ -312,26 +238,30 @@ class Names:
         assert here is not None
         state: State
         if name in here.bindings and name not in here.outside:
-            owner: Scope | None = here
+            found: Scope | None = here
             state = "bound" if here.kind == "comprehension" or name in bound else "unsure"
             if here.kind == "class" and state == "unsure":
-                owner, state = self._outer(name, here.outer)
+                found, state = self._outer(name, here.outer)
         else:
-            owner, state = self._outer(name, here.outer if here is not self.module else here)
-        self.references.append(Reference(node, name, scope, owner, state, counts))
+            found, state = self._outer(name, here.outer if here is not self.module else here)
+        self.references.append(Reference(node, name, scope, found, state, counts))
 
     def _outer(self, name: str, scope: Scope | None) -> tuple[Scope | None, State]:
-        owner = self._owner(name, scope)
-        if owner is not None:
-            return owner, "bound"
+        found = owner(name, scope)
+        if found is not None:
+            return found, "bound"
         return None, "builtin" if name in BUILTINS or self.star else "undefined"
 
 
-def parameters(arguments: ast.arguments) -> list[ast.arg]:
-    """Return all parameters of a function in the order in which they are written."""
-    star = [arguments.vararg] if arguments.vararg else []
-    double = [arguments.kwarg] if arguments.kwarg else []
-    return [*arguments.posonlyargs, *arguments.args, *star, *arguments.kwonlyargs, *double]
+def _returns_a_value(body: list[ast.stmt]) -> bool:
+    waiting: list[ast.AST] = list(body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Return) and node.value is not None:
+            return True
+        if not isinstance(node, (*DEFINITIONS, ast.expr)):
+            waiting.extend(ast.iter_child_nodes(node))
+    return False
 
 
 def _meet(a: set[str] | None, b: set[str] | None) -> set[str] | None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 
+from genome.arguments import drop_argument, drop_parameter
 from genome.deletion import PROTECTED, Deletion, keep_body, keep_else
-from genome.names import parameters
 from genome.soundness import Facts, Problem
 from genome.source import (
     FUNCTIONS,
     Edit,
     Source,
-    call_items,
     display_items,
     drop_item,
     keep_operand,
@@ -46,7 +45,7 @@ def drop_use(plan: Deletion, node: ast.AST) -> bool:
     """Plan to take away the smallest thing around a node without which the rest still makes sense."""
     src = plan.src
     if isinstance(node, ast.keyword):
-        return _drop_argument(plan, node)
+        return drop_argument(plan, node)
     direct, current = True, node
     while src.in_text(current):
         current, direct = src.parent[current], False
@@ -77,13 +76,13 @@ def _drop_in_expression(plan: Deletion, outer: ast.AST, node: ast.AST, *, direct
     """Return whether the use was taken out here, or None to look further out."""
     src = plan.src
     if isinstance(outer, ast.keyword):
-        return _drop_argument(plan, outer)
+        return drop_argument(plan, outer)
     if isinstance(outer, ast.Call):
         if node is outer.func:
             wraps = direct and is_wrapper(src, outer)
             return unwrap_call(plan, outer, outer.args[0]) if wraps else None
         if isinstance(outer.func, ast.Name) and outer.func.id == "print" and len(outer.args) > 1:
-            return _drop_argument(plan, node)
+            return drop_argument(plan, node)
         return None
     if isinstance(outer, ast.BinOp) and isinstance(outer.op, ast.Add | ast.Mult | ast.Sub | ast.Div):
         if node is outer.left and isinstance(outer.op, ast.Sub | ast.Div):
@@ -111,14 +110,6 @@ def _drop_in_expression(plan: Deletion, outer: ast.AST, node: ast.AST, *, direct
 
 def _is_read(node: ast.List | ast.Set | ast.Tuple) -> bool:
     return isinstance(node, ast.Set) or isinstance(node.ctx, ast.Load)
-
-
-def _drop_argument(plan: Deletion, node: ast.AST) -> bool:
-    call = plan.src.parent[node]
-    if not isinstance(call, ast.Call) or plan.src.in_text(call):
-        return False
-    items = call_items(plan.src, call)
-    return plan.edit(drop_item(plan.src, items[node], list(items.values())))
 
 
 def _drop_pair(plan: Deletion, outer: ast.Dict, node: ast.AST) -> bool:
@@ -243,89 +234,3 @@ def is_pure(value: ast.expr) -> bool:
             if not harmless or last.endswith("_") or last.startswith(("set_", "manual_seed", "load", "save")):
                 return False
     return True
-
-
-def drop_parameter(plan: Deletion, facts: Facts, arg: ast.arg) -> bool:
-    """Plan to delete a parameter and what calls pass for it; its default stands in where the body reads it."""
-    src = plan.src
-    arguments = src.parent[arg]
-    func = src.parent[arguments]
-    if not isinstance(arguments, ast.arguments) or not isinstance(func, FUNCTIONS):
-        return False
-    method = isinstance(src.parent[func], ast.ClassDef)
-    positional = [*arguments.posonlyargs, *arguments.args]
-    if arg in (arguments.vararg, arguments.kwarg) or (method and positional[:1] == [arg]):
-        return False
-    calls = _calls(facts, func, method=method)
-    if calls is None or not _inline(plan, facts, func, arg):
-        return False
-    at = positional.index(arg) - method if arg in positional else None
-    for call in calls:
-        if any(isinstance(a, ast.Starred) for a in call.args) or any(k.arg is None for k in call.keywords):
-            return False
-        passed: list[ast.AST] = [k for k in call.keywords if k.arg == arg.arg]
-        if at is not None and at < len(call.args):
-            passed.append(call.args[at])
-        if not all(_drop_argument(plan, node) for node in passed):
-            return False
-    return plan.edit(_parameter_edit(src, arguments, arg))
-
-
-def _calls(facts: Facts, func: ast.AST, *, method: bool) -> list[ast.Call] | None:
-    """Return all calls of a function of this file, or None where it is also used in ways that cannot be followed."""
-    assert isinstance(func, FUNCTIONS)
-    src, name = facts.src, func.name
-    if name in PROTECTED or (name.startswith("__") and name != "__init__") or func.decorator_list:
-        return None
-    same = [n for n in src.nodes if isinstance(n, FUNCTIONS) and n.name == name]
-    if method and name == "__init__":
-        owner = src.parent[func]
-        assert isinstance(owner, ast.ClassDef)
-        name = owner.name
-        bases = {ast.unparse(base) for cls in facts.classes.values() for base in cls.bases}
-        if name in bases:
-            return None
-    elif len(same) != 1 or name in facts.words:
-        return None
-    found = []
-    for node in src.nodes:
-        named = isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load)
-        if named or (isinstance(node, ast.Attribute) and node.attr == name):
-            call = src.parent[node]
-            if not isinstance(call, ast.Call) or call.func is not node:
-                return None
-            found.append(call)
-    return found
-
-
-def _inline(plan: Deletion, facts: Facts, func: ast.AST, arg: ast.arg) -> bool:
-    src = plan.src
-    scope = next(s for s in facts.names.scopes if s.node is func)
-    reads = [ref.node for ref in facts.names.references if ref.owner is scope and ref.name == arg.arg]
-    if not reads:
-        return len(scope.bindings[arg.arg]) == 1
-    default = default_of(src, arg)
-    simple = isinstance(default, ast.Constant | ast.Name | ast.Attribute)
-    if default is None or not simple or len(scope.bindings[arg.arg]) != 1 or any(src.in_text(n) for n in reads):
-        return False
-    return all(plan.edit(Edit(*src.span(node), src.code(default))) for node in reads)
-
-
-def default_of(src: Source, arg: ast.arg) -> ast.expr | None:
-    """Return a parameter's default."""
-    a = src.parent[arg]
-    assert isinstance(a, ast.arguments)
-    positional = [*a.posonlyargs, *a.args][::-1]
-    pairs = [*zip(positional, a.defaults[::-1], strict=False), *zip(a.kwonlyargs, a.kw_defaults, strict=True)]
-    return next((value for other, value in pairs if other is arg), None)
-
-
-def _parameter_edit(src: Source, arguments: ast.arguments, arg: ast.arg) -> Edit:
-    spans = []
-    for other in parameters(arguments):
-        start, end = src.span(other)
-        default = default_of(src, other)
-        while src.text[start - 1] == "*":
-            start -= 1
-        spans.append((start, src.span(default)[1] if default is not None else end))
-    return drop_item(src, spans[parameters(arguments).index(arg)], spans)

@@ -9,10 +9,11 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 
 from genome.genome import Genome
-from genome.names import Names, parameters
+from genome.names import Names
+from genome.scopes import parameters
 from genome.source import FUNCTIONS, Source, source
 
-Problem = tuple[str, str, str]  # what is missing (name, unsure, attribute, field, keyword, …), where, and its name
+Problem = tuple[str, str, str]  # what is missing (name, unsure, attribute, keyword, …), where, and its name
 Problems = dict[Problem, list[ast.AST]]
 NAMING_CALLS = ("setattr", "register_buffer", "register_parameter", "add_module", "register_module")
 
@@ -83,6 +84,15 @@ class Facts:
             waiting.extend(base.id for base in bases if isinstance(base, ast.Name))
         return ("", name) in self.stores
 
+    def set_late(self, owner: str, name: str) -> bool:
+        """Whether an attribute of a class is set by other methods only, not from the start."""
+        stores = self.stores.get((owner, name), [])
+        starts = ("__init__", "__post_init__", "setup", owner)
+        return bool(stores) and not any(self._place(node) in starts for node in stores)
+
+    def _place(self, node: ast.AST) -> str:
+        return self.src.scope(node).rsplit(".", 1)[-1]
+
     def _problems(self) -> Problems:
         found: Problems = {}
         for ref in self.names.references:
@@ -95,6 +105,10 @@ class Facts:
             elif not owner and name not in self.fields:
                 # `config.dropout` where only a layer has a `self.dropout`: wrong if a class body provided it before
                 found.setdefault(("field", owner, name), []).extend(nodes)
+            elif owner and self.set_late(owner, name):
+                found.setdefault(("unset", owner, name), []).extend(nodes)
+        for scope in self.names.falls_through:
+            found[("return", scope.path, "")] = []
         for name in sorted(self.exports - set(self.names.module.bindings)):
             found[("export", "", name)] = []
         for key, node in self._bad_calls():
