@@ -100,9 +100,9 @@ def _row(file: Path, genome: Genome, results: Sequence[Evaluation]) -> dict[str,
 
 def _show(file: Path, genome: Genome, results: Sequence[Evaluation]) -> None:
     row = _row(file, genome, results)
-    table = Table("seed", "val_bpb", "failure", "seconds", "CPU-s", "of it scoring", "batches", "parcel MB")
+    table = Table("seed", "val_bpb", "failure", "seconds", "CPU-s", "of it scoring", "steps", "parcel MB")
     for result in results:
-        names = ("cpu_s", "score_cpu_s", "batches", "parcel_mb")
+        names = ("cpu_s", "score_cpu_s", "steps", "parcel_mb")
         figures = [f"{result.metrics[name]:.6g}" if name in result.metrics else "" for name in names]
         bpb = "" if result.score is None else f"{result.score:.6f}"
         failure = f"{result.failure.kind}: {result.failure.detail}" if result.failure else ""

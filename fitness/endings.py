@@ -19,31 +19,33 @@ class Clock:
 
     def __init__(self, budget_s: float, startup_s: float, hand_over_s: float) -> None:
         self.budget_s, self.startup_s, self.hand_over_s = budget_s, startup_s, hand_over_s
-        self.first_batch_s: float | None = None
+        self._first_batch_s: float | None = None
+        self._hand_over_s: float | None = None
+
+    @property
+    def start_s(self) -> float:
+        """CPU-seconds at the first batch, or the allowance for it while it is not marked."""
+        return self.startup_s if self._first_batch_s is None else self._first_batch_s
 
     @property
     def limit_s(self) -> float:
         """CPU-seconds at which the run is ended."""
-        start_s = self.startup_s if self.first_batch_s is None else self.first_batch_s
-        return start_s + self.budget_s + self.hand_over_s
+        return self.start_s + self.budget_s + self.hand_over_s
 
-    def share(self, cpu_s: float, started: bool) -> float:
-        """Note the measured time; return the share of the budget that is used."""
-        if not started:
-            return 0.0
-        if self.first_batch_s is None:
-            self.first_batch_s = min(cpu_s, self.startup_s)
-        return min(1.0, (cpu_s - self.first_batch_s) / self.budget_s)
+    def note(self, cpu_s: float, started: bool, handing_over: bool) -> None:
+        """Take a measurement and the child's marks by then."""
+        if started and self._first_batch_s is None:
+            self._first_batch_s = min(cpu_s, self.startup_s)
+        if handing_over and self._hand_over_s is None:
+            self._hand_over_s = cpu_s
 
-    def spent(self, cpu_s: float) -> bool:
-        return cpu_s > self.limit_s
+    def share(self, cpu_s: float) -> float:
+        """Return the share of the budget that is used, 0 to 1."""
+        return 0.0 if self._first_batch_s is None else min(1.0, (cpu_s - self._first_batch_s) / self.budget_s)
 
-    def trained_s(self, ending: Ending) -> float:
-        return ending.cpu_s - (self.startup_s if self.first_batch_s is None else self.first_batch_s)
-
-    def metrics(self, ending: Ending) -> dict[str, float]:
-        """The figures of a training."""
-        return {"train_cpu_s": ending.cpu_s, "train_wall_s": ending.wall_s, "peak_memory_mb": ending.peak_memory_mb}
+    def used_s(self, cpu_s: float) -> float:
+        """Return the CPU-seconds from the first batch to the hand-over, or to the end where there was none."""
+        return max(0.0, (cpu_s if self._hand_over_s is None else self._hand_over_s) - self.start_s)
 
 
 def check_training(
@@ -54,8 +56,8 @@ def check_training(
     Raises:
         Refused: why it did not.
     """
-    if ending.reason == "cpu" or clock.spent(ending.cpu_s) or ending.code == -signal.SIGXCPU:
-        took = f"{clock.trained_s(ending):.2f} CPU-seconds after its start-up"
+    if ending.reason == "cpu" or ending.cpu_s > clock.limit_s or ending.code == -signal.SIGXCPU:
+        took = f"{ending.cpu_s - clock.start_s:.2f} CPU-seconds after its start-up"
         raise Refused("over_budget", f"{took}; {clock.budget_s:g} and {clock.hand_over_s:g} to hand over are allowed")
     _check_common(ending, log, timeout_s, memory_mb, "the training")
     if ending.left_behind:

@@ -13,7 +13,7 @@ from fitness.servers import Overflow
 
 _LENGTHS = struct.Struct("<IQ")  # bytes of the header, bytes of the parcel
 _MAX_HEADER = 4096
-_COUNTS = ("batches", "tokens")
+_COUNTS = ("steps", "tokens")
 
 
 class Parcel:
@@ -34,6 +34,11 @@ class Parcel:
     def started(self) -> bool:
         """It says that it has drawn its first batch."""
         return self._data[:1] == b"S"
+
+    @property
+    def handing_over(self) -> bool:
+        """It says that it has stopped training."""
+        return self._data[int(self.started) :][:1] == b"H"
 
     @property
     def model(self) -> bytes | None:
@@ -57,8 +62,8 @@ class Parcel:
         }
 
     def _parts(self) -> tuple[bytes, bytes] | None:
-        begin = 2 if self.started else 1
-        if self._data[begin - 1 : begin] != b"H" or len(self._data) < begin + _LENGTHS.size:
+        begin = 1 + int(self.started)
+        if not self.handing_over or len(self._data) < begin + _LENGTHS.size:
             return None
         header_bytes, model_bytes = _LENGTHS.unpack_from(self._data, begin)
         begin += _LENGTHS.size
@@ -68,10 +73,14 @@ class Parcel:
 
 
 class Logits:
-    """An answering child's logits: so many float32 and no byte more."""
+    """An answering child's logits: so many float32 and no byte more.
 
-    def __init__(self, shape: tuple[int, int, int]) -> None:
-        self._array = np.empty(shape, np.float32)
+    Args:
+        array: (rows, length, vocabulary) float32, written over.
+    """
+
+    def __init__(self, array: np.ndarray) -> None:
+        self._array = array
         self._view = self._array.reshape(-1).view(np.uint8).data
         self._got = 0
 

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,7 +133,12 @@ class Tree:
 
     def alive(self) -> list[int]:
         """Return what is below the root, zombies not counted."""
-        return [pid for pid in descendants(self.root) if _runs(pid)]
+        return [pid for pid in descendants(self.root) if is_alive(pid)]
+
+    def strays(self) -> list[int]:
+        """Return what was seen below the root and is still alive, even where the root is gone."""
+        seen = ((pid, start, read_stat(pid)) for pid, start in self._seen)
+        return [pid for pid, start, stat in seen if stat is not None and stat.start == start and is_alive(pid)]
 
     def kill(self, patience_s: float = 5.0) -> bool:
         """Kill everything below the root and wait until the root has reaped it; return whether nothing is left."""
@@ -151,20 +156,19 @@ class Tree:
         return True
 
 
-def kill_marked(marker: str, patience_s: float = 5.0) -> bool:
+def kill_marked(marker: str, strays: Callable[[], Iterable[int]], patience_s: float = 5.0) -> bool:
     """Kill every process that descends from the server with this marker; for when the server itself is gone."""
-    return _until_none(lambda: list(_marked(f"{MARKER}={marker}".encode())), patience_s)
-
-
-def _until_none(find: Callable[[], list[int]], patience_s: float) -> bool:
-    deadline = time.monotonic() + patience_s
-    while pids := find():
-        for pid in pids:
+    entry, deadline = f"{MARKER}={marker}".encode(), time.monotonic() + patience_s
+    found: set[int] = set()
+    while time.monotonic() < deadline:
+        # one that is dying shows no environment any more, but is not gone
+        found = {*_marked(entry), *filter(is_alive, found), *strays()}
+        if not found:
+            return True
+        for pid in found:
             signal_quietly(pid, signal.SIGKILL)
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.005)
-    return True
+        time.sleep(0.002)
+    return False
 
 
 def _marked(entry: bytes) -> Iterator[int]:
@@ -175,7 +179,8 @@ def _marked(entry: bytes) -> Iterator[int]:
                     yield int(name)
 
 
-def _runs(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Return whether there is such a process that is no zombie."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):

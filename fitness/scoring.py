@@ -16,7 +16,9 @@ import numpy as np
 from genome.individual import Failure
 
 REQUESTS = 4  # fresh processes of one scoring; a row and its twin are never in the same one
-TOLERANCE_NATS = 0.01  # of one log-probability before the cut
+# of one log-probability before the cut. Measured on CPU in fp32, bf16 weights, bf16 autocast and an LSTM: exactly 0,
+# as all batches have one shape. What stays below it gains at most 0.001 / ln 2 / 3.3 bytes = 0.0004 bpb, σ / 7.
+TOLERANCE_NATS = 1e-3
 
 
 class Refused(Exception):

@@ -9,33 +9,24 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from fitness import devices, endings
+from fitness import devices
+from fitness.attempt import Attempt, Slot, empty
 from fitness.data import Corpus, open_corpus
-from fitness.evaluator import Cancelled, unreported
+from fitness.endings import Clock, check_answer, check_training
+from fitness.evaluator import unreported
 from fitness.handover import Logits, Parcel
-from fitness.process import CappedLog
-from fitness.scoring import Refused, bits_per_byte, score, spread_rows
-from fitness.servers import ENVIRONMENT, Ending, Overflow, Server
+from fitness.scoring import Refused, score, spread_rows
+from fitness.servers import Overflow, Server
 from genome.genome import Genome
 from genome.individual import Evaluation, Failure
-
-__all__ = ["TrainingRun", "bits_per_byte"]
 
 SEQ_LEN = 256
 REPLAY_ROWS = 8
 HARNESS = Path(__file__).parent / "harness" / "prepare.py"
-
-
-@dataclass
-class _Slot:
-    train: Server
-    answer: Server
-    cores: tuple[int, ...]
 
 
 class TrainingRun:
@@ -79,7 +70,7 @@ class TrainingRun:
         self._named = corpus
         self._corpus: Corpus | None = None
         self._slots = [
-            _Slot(Server("train"), Server("answer"), devices.slot_cores(first_slot + i)) for i in range(slots)
+            Slot(Server("train"), Server("answer"), devices.slot_cores(first_slot + i)) for i in range(slots)
         ]
         self._lock = threading.Lock()
 
@@ -111,33 +102,34 @@ class TrainingRun:
         cancel: threading.Event | None = None,
     ) -> Evaluation:
         """Train and score a genome once; see Evaluator."""
-        began, log, metrics = time.monotonic(), CappedLog(), dict[str, float]()
+        began = time.monotonic()
+        attempt = Attempt(self._slots[slot], workspace, seed, report, cancel)
         bpb: float | None = None
         failure: Failure | None = None
         try:
-            model = self._train(genome, seed, slot, workspace, None, report, cancel, log, metrics)
-            bpb = self._score(model, slot, workspace, cancel, log, metrics)
+            bpb = self._score(self._train(attempt, genome), attempt)
         except Refused as refused:
             failure = refused.failure
         finally:
-            _empty(workspace)
+            empty(workspace)
+        metrics = attempt.metrics
         metrics["cpu_s"] = metrics.get("train_cpu_s", 0.0) + metrics.get("score_cpu_s", 0.0)
         seconds = time.monotonic() - began
-        return Evaluation(bpb, failure, seconds, seed, True, self.device, metrics, log.text)
+        return Evaluation(bpb, failure, seconds, seed, True, self.device, metrics, attempt.log.text)
 
     def replay(self, genome: Genome, *, seed: int, steps: int, slot: int, workspace: Path) -> str | None:
         """Return a fingerprint of the model after so many batches with this seed, or None where the run fails.
 
         Equal for programs that do the same: a hash of the exact logits on fixed rows.
         """
+        attempt = Attempt(self._slots[slot], workspace, seed)
         try:
-            model = self._train(genome, seed, slot, workspace, steps, unreported, None, CappedLog(), {})
-            inputs = self._validation.inputs[:REPLAY_ROWS]
-            logits, _ = self._answer(model, inputs, 0, slot, workspace, None, CappedLog(), self.answer_s)
+            model = self._train(attempt, genome, steps)
+            logits, _ = self._answer(model, self._validation.inputs[:REPLAY_ROWS], 0, attempt, self.answer_s)
         except Refused:
             return None
         finally:
-            _empty(workspace)
+            empty(workspace)
         return hashlib.sha256(logits.tobytes()).hexdigest() if np.isfinite(logits).all() else None
 
     def close(self) -> None:
@@ -146,55 +138,44 @@ class TrainingRun:
             slot.train.stop()
             slot.answer.stop()
 
-    def _train(
-        self,
-        genome: Genome,
-        seed: int,
-        slot: int,
-        workspace: Path,
-        steps: int | None,
-        report: Callable[[float], None],
-        cancel: threading.Event | None,
-        log: CappedLog,
-        metrics: dict[str, float],
-    ) -> bytes:
+    def _train(self, attempt: Attempt, genome: Genome, steps: int | None = None) -> bytes:
         """Return the pickled model of a run, all of its processes gone; raise Refused or Cancelled."""
-        self._furnish(genome, seed, steps, workspace)
-        parcel, clock = Parcel(self.parcel_bytes), endings.Clock(self.budget_s, self.startup_s, self.hand_over_s)
+        self._furnish(attempt, genome, steps)
+        parcel, clock = Parcel(self.parcel_bytes), Clock(self.budget_s, self.startup_s, self.hand_over_s)
 
         def watch(cpu_s: float, wall_s: float) -> str | None:
-            report(clock.share(cpu_s, parcel.started))
-            return "cpu" if clock.spent(cpu_s) else self._called_off(wall_s, self.timeout_s, cancel)
+            clock.note(cpu_s, parcel.started, parcel.handing_over)
+            attempt.report(clock.share(cpu_s))
+            return "cpu" if cpu_s > clock.limit_s else attempt.called_off(wall_s, self.timeout_s)
 
-        limit_s = clock.limit_s + 2  # of one process, should the watch itself be held up
-        request = {"work": "train", "seed": seed, **self._child(slot, workspace, limit_s)}
+        request = {"work": "train", "seed": attempt.seed, **attempt.child(clock.limit_s, self.memory_mb)}
         try:
-            ending = self._slots[slot].train.run(request, b"", parcel, log, watch)
+            ending = attempt.slot.train.run(request, b"", parcel, attempt.log, watch)
         except Overflow:
             raise Refused("refused", f"its parcel is larger than {self.parcel_bytes / 1e6:g} MB") from None
-        metrics.update(clock.metrics(ending), **parcel.counts)
-        _check_cancelled(ending)
-        endings.check_training(ending, clock, parcel.model is not None, log, self.timeout_s, self.memory_mb)
+        attempt.metrics.update(
+            train_cpu_s=ending.cpu_s,
+            train_wall_s=ending.wall_s,
+            budget_used_s=clock.used_s(ending.cpu_s),
+            peak_memory_mb=ending.peak_memory_mb,
+            **parcel.counts,
+        )
+        attempt.check_cancelled(ending)
+        check_training(ending, clock, parcel.model is not None, attempt.log, self.timeout_s, self.memory_mb)
         model = parcel.model or b""
-        metrics["parcel_mb"] = len(model) / 1e6
-        report(1.0)
+        attempt.metrics["parcel_mb"] = len(model) / 1e6
+        attempt.report(1.0)
         return model
 
-    def _score(
-        self,
-        model: bytes,
-        slot: int,
-        workspace: Path,
-        cancel: threading.Event | None,
-        log: CappedLog,
-        metrics: dict[str, float],
-    ) -> float:
-        own_began, left_s = time.thread_time(), self.answer_s
+    def _score(self, model: bytes, attempt: Attempt) -> float:
+        """Return the bits per byte of a model, or raise Refused or Cancelled."""
+        own_began, began, left_s = time.thread_time(), time.monotonic(), self.answer_s
 
         def answer(inputs: np.ndarray) -> np.ndarray:
             nonlocal left_s
+            # nobody knows the seed: an answer by chance is as little wanted as one by peeking
             seed = int.from_bytes(os.urandom(4), "little")
-            logits, used_s = self._answer(model, inputs, seed, slot, workspace, cancel, log, left_s)
+            logits, used_s = self._answer(model, inputs, seed, attempt, left_s)
             left_s -= used_s
             return logits
 
@@ -202,60 +183,39 @@ class TrainingRun:
             rng = np.random.default_rng(int.from_bytes(os.urandom(16), "little"))
             return score(self._validation, self._token_bytes, answer, rng)
         finally:
-            metrics["score_cpu_s"] = self.answer_s - left_s + time.thread_time() - own_began
+            used_s = self.answer_s - left_s + time.thread_time() - own_began
+            attempt.metrics.update(score_cpu_s=used_s, score_wall_s=time.monotonic() - began)
 
     def _answer(
-        self,
-        model: bytes,
-        inputs: np.ndarray,
-        seed: int,
-        slot: int,
-        workspace: Path,
-        cancel: threading.Event | None,
-        log: CappedLog,
-        cpu_limit_s: float,
+        self, model: bytes, inputs: np.ndarray, seed: int, attempt: Attempt, cpu_limit_s: float
     ) -> tuple[np.ndarray, float]:
-        """Return (rows, length, vocabulary) logits from a fresh process, and the CPU-seconds it took."""
+        """Return (rows, length, vocabulary) logits of a fresh process, good until the next, and its CPU-seconds."""
         rows, length = inputs.shape
-        logits = Logits((rows, length, len(self._token_bytes)))
+        vocab_size = len(self._token_bytes)
+        logits = Logits(attempt.slot.room((rows, length, vocab_size)))
         timeout_s = 4 * self.answer_s + 20
 
         def watch(cpu_s: float, wall_s: float) -> str | None:
-            return "cpu" if cpu_s > cpu_limit_s else self._called_off(wall_s, timeout_s, cancel)
+            return "cpu" if cpu_s > cpu_limit_s else attempt.called_off(wall_s, timeout_s)
 
-        shape = {"rows": rows, "length": length, "vocab_size": len(self._token_bytes)}
-        request = {"work": "answer", "seed": seed, **shape, **self._child(slot, workspace, cpu_limit_s + 2)}
-        payload = inputs.astype(np.uint16).tobytes() + model
+        shape = {"rows": rows, "length": length, "vocab_size": vocab_size}
+        request = {"work": "answer", "seed": seed, **shape, **attempt.child(cpu_limit_s, self.memory_mb)}
         try:
-            ending = self._slots[slot].answer.run(request, payload, logits, log, watch)
+            payload = inputs.astype(np.uint16).tobytes() + model
+            ending = attempt.slot.answer.run(request, payload, logits, attempt.log, watch)
         except Overflow:
             raise Refused("refused", "its model answers with more than was asked for") from None
-        _check_cancelled(ending)
-        endings.check_answer(ending, logits.array is not None, log, self.answer_s, timeout_s, self.memory_mb)
+        attempt.check_cancelled(ending)
+        check_answer(ending, logits.array is not None, attempt.log, self.answer_s, timeout_s, self.memory_mb)
         assert logits.array is not None
         return logits.array, ending.cpu_s
 
-    def _called_off(self, wall_s: float, timeout_s: float, cancel: threading.Event | None) -> str | None:
-        if cancel is not None and cancel.is_set():
-            return "cancel"
-        return "wall" if wall_s > timeout_s else None
-
-    def _child(self, slot: int, workspace: Path, cpu_s: float) -> dict[str, object]:
-        folder = str(workspace.resolve())
-        limits = {
-            "RLIMIT_AS": self.memory_mb << 20,
-            "RLIMIT_FSIZE": 64 << 20,
-            "RLIMIT_NOFILE": 256,
-            "RLIMIT_CORE": 0,
-            "RLIMIT_CPU": int(cpu_s) + 1,
-        }
-        environment = {**ENVIRONMENT, "HOME": folder, "TMPDIR": folder}
-        return {"folder": folder, "cores": self._slots[slot].cores, "environment": environment, "limits": limits}
-
-    def _furnish(self, genome: Genome, seed: int, steps: int | None, workspace: Path) -> None:
+    def _furnish(self, attempt: Attempt, genome: Genome, steps: int | None) -> None:
+        """Make the workspace: the genome's files, then the harness and its settings."""
         self.prepare()
         assert self._corpus is not None
-        _empty(workspace)
+        workspace = attempt.workspace
+        empty(workspace)
         workspace.mkdir(parents=True, exist_ok=True)
         for path, text in genome.files.items():
             target = workspace / path
@@ -264,7 +224,7 @@ class TrainingRun:
         shutil.copyfile(HARNESS, workspace / "prepare.py")
         folder = self._corpus.folder.resolve()
         settings = {
-            "seed": seed,
+            "seed": attempt.seed,
             "steps": steps,
             "budget_s": self.budget_s,
             "startup_s": self.startup_s,
@@ -275,17 +235,3 @@ class TrainingRun:
             "token_bytes": str(folder / "token_bytes.npy"),
         }
         (workspace / "run.json").write_text(json.dumps(settings), encoding="utf-8")
-
-
-def _check_cancelled(ending: Ending) -> None:
-    if ending.reason == "cancel":
-        raise Cancelled("the evaluation was called off")
-
-
-def _empty(workspace: Path) -> None:
-    if workspace.is_dir():
-        for entry in workspace.iterdir():
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry, ignore_errors=True)
-            else:
-                entry.unlink(missing_ok=True)

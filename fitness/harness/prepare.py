@@ -37,12 +37,15 @@ class _Clock:
         self.start_s: float | None = None
         self.batches = 0
         self.tokens = 0
+        self._asked = (0.0, 0)  # when it was asked last, and the batches drawn by then
+        self._step_s = 0.0
 
     def draw(self, tokens: int) -> None:
         """Count a batch; the first one starts the clock."""
         if self.start_s is None:
             # a start-up beyond its allowance is paid from the budget
             self.start_s = min(time.process_time(), _settings.get("startup_s", 1.0))
+            self._asked = (self.start_s, 0)
             os.write(HAND_OVER_FD, b"S")
         self.batches += 1
         self.tokens += tokens
@@ -50,7 +53,15 @@ class _Clock:
     def share(self) -> float:
         if _settings.get("steps"):
             return self.batches / _settings["steps"]
-        return 0.0 if self.start_s is None else (time.process_time() - self.start_s) / TIME_BUDGET
+        if self.start_s is None:
+            return 0.0
+        now = time.process_time()
+        if self.batches > self._asked[1]:
+            self._step_s = now - self._asked[0]
+        self._asked = (now, self.batches)
+        used_s = now - self.start_s
+        # ends with the step that ends nearest to the budget: long steps then train no longer than short ones
+        return max(1.0, used_s / TIME_BUDGET) if used_s + self._step_s / 2 > TIME_BUDGET else used_s / TIME_BUDGET
 
 
 _clock = _Clock()
@@ -96,7 +107,7 @@ def evaluate_bpb(model: torch.nn.Module) -> NoReturn:
         sizes = f"{parcel.total / 1e6:.1f} MB; at most {parcel.limit / 1e6:g} MB are taken"
         print(f"the model makes a parcel of {sizes}", file=sys.stderr, flush=True)
         os._exit(REFUSED_EXIT)
-    header = json.dumps({"batches": _clock.batches, "tokens": _clock.tokens}).encode()
+    header = json.dumps({"steps": _clock.batches, "tokens": _clock.tokens}).encode()
     body = parcel.getvalue()
     sys.stdout.flush()
     sys.stderr.flush()
