@@ -15,6 +15,7 @@ from archive import output
 from archive.errors import ArchiveError
 from archive.runs import newest, open_run
 from archive.view import View
+from genome.patch import diff as changes
 
 if TYPE_CHECKING:
     pass
@@ -177,7 +178,7 @@ def diff(view: View, *, as_json: bool, a: int, b: int | None) -> None:
     archive diff 12 57
     """
     before, after = (1, a) if b is None else (a, b)
-    text = output.difference(view.individual(before).genome, view.individual(after).genome)
+    text = changes(view.individual(before).genome, view.individual(after).genome)
     entries = view.entries([before, after])
     if as_json:
         output.print_json(entries, [{}, {"diff": text}])

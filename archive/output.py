@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,8 +13,6 @@ from archive.view import View
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-
-    from genome.genome import Genome
 
 
 def ranking(view: View, ids: Sequence[int], as_json: bool, title: str) -> None:
@@ -71,12 +68,3 @@ def screen(*parts: RenderableType) -> None:
     console = tables.console()
     for part in parts:
         console.print(part)
-
-
-def difference(before: Genome, after: Genome) -> str:
-    """Return a unified diff of two genomes, file by file; empty when they are equal."""
-    parts: list[str] = []
-    for path in sorted({*before.files, *after.files}):
-        old, new = (genome.files.get(path, "").splitlines() for genome in (before, after))
-        parts.extend(difflib.unified_diff(old, new, f"a/{path}", f"b/{path}", lineterm=""))
-    return "\n".join(parts)

@@ -133,7 +133,7 @@ def test_diff_is_against_the_seed_unless_told_otherwise(runs: Path) -> None:
     assert "-x = 1" in call(runs, "diff 2 1").stdout
     before, after = rows(runs, "diff 3 2")
     assert (before["id"], after["id"]) == (3, 2)
-    assert after["diff"].startswith("--- a/train.py\n+++ b/train.py\n@@")
+    assert "--- a/train.py\n+++ b/train.py\n@@" in after["diff"]
 
 
 def test_failures_are_grouped_with_a_meaning(runs: Path) -> None:
