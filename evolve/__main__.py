@@ -35,6 +35,8 @@ HERE = Path(__file__).resolve().parent
 # beside the package in a clone or an editable install, inside it in a wheel
 CONF = next(folder for folder in (HERE / "conf", HERE.parent / "conf") if folder.is_dir())
 
+NAME = r"[\w.=,+-]{1,200}"  # what a run may be called
+
 
 def main() -> None:
     """Run `evolve`; every error that a user can cause is a line or two and exit code 1 or 2."""
@@ -44,13 +46,19 @@ def main() -> None:
         _hydra_main()
     except (HydraException, OmegaConfBaseException) as error:
         _fail(in_words(error, CONF), 2)
-    except (ArchiveError, GenomeError, SeedFailed, OSError, ValueError) as error:
-        _fail(str(error) or type(error).__name__, 1)
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def _hydra_main(config: DictConfig) -> None:
-    name = _run_name(config)
+    try:
+        _run(config, _run_name(config))
+    except (HydraException, OmegaConfBaseException) as error:
+        _fail(in_words(error, CONF), 2)  # here, because Hydra would print a line of its own first
+    except (ArchiveError, GenomeError, SeedFailed, OSError, ValueError) as error:
+        _fail(str(error) or type(error).__name__, 1)
+
+
+def _run(config: DictConfig, name: str) -> None:
     folder = Path(config.runs_dir) / name
     console = Console()
     task = _task(config.task)
@@ -116,9 +124,9 @@ def _run_name(config: DictConfig) -> str:
     name = config.name or time.strftime("%Y-%m-%d-%H%M%S")
     job = HydraConfig.get()
     if job.mode == RunMode.MULTIRUN:
-        overrides = [text for text in job.overrides.task if not text.startswith("name=")]
-        name = "_".join([config.name or "sweep", *sorted(overrides)])
-    if not re.fullmatch(r"[\w.=,+-]{1,200}", name) or name.startswith("."):
+        varied = sorted(text for text in job.overrides.task if text not in sys.argv and re.fullmatch(NAME, text))
+        name = "_".join([config.name or "sweep", *varied])
+    if not re.fullmatch(NAME, name) or name.startswith("."):
         raise ValueError(f"name={name!r} is to be a folder: letters, digits, and . _ - = only")
     return name
 

@@ -18,7 +18,8 @@ def in_words(error: Exception, conf: Path) -> str:
     unknown = re.search(r"Could not override '([^']+)'", str(error))
     choice = re.search(r"Could not find '([^']+)'", str(error))
     if unknown:
-        text = f"there is no key {unknown.group(1)!r}{_nearest(unknown.group(1), _keys(conf))}"
+        key = _full_key(unknown.group(1), str(error))
+        text = f"there is no key {key!r}{_nearest(key, _keys(conf))}"
     elif choice:
         group, _, name = choice.group(1).rpartition("/")
         names = sorted(path.stem for path in (conf / group).glob("*.yaml"))
@@ -26,6 +27,14 @@ def in_words(error: Exception, conf: Path) -> str:
     else:
         text = _first_line(_cause(error))
     return f"{text} (evolve --help lists what can be set)"
+
+
+def _full_key(overridden: str, message: str) -> str:
+    """Return the key that does not exist, which may lie inside the value that was given."""
+    inner = re.search(r"Key '([^']+)' is not in struct", message)
+    if inner is None or inner.group(1) in overridden.split("."):
+        return overridden
+    return f"{overridden}.{inner.group(1)}"
 
 
 def _cause(error: BaseException) -> BaseException:
