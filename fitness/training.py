@@ -41,7 +41,7 @@ class TrainingRun:
         startup_s: CPU-seconds that it may take to its first batch; more is paid from the budget.
         hand_over_s: CPU-seconds that it may go over the budget: the last step and the pickling.
         answer_s: CPU-seconds that its model may take to answer all rows and their twins.
-        timeout_s: wall seconds after which a run is ended that did not use up its budget; by default four times the
+        timeout_s: wall seconds after which a run is ended that did not use up its budget; by default six times the
             budget and 20 more, for machines with other work.
         memory_mb: address space of each of its processes.
         parcel_mb: largest model, pickled.
@@ -64,7 +64,7 @@ class TrainingRun:
         if budget_s <= 0 or slots < 1 or rows < 2:
             raise ValueError(f"budget_s > 0, slots >= 1, rows >= 2; got {budget_s}, {slots} and {rows}")
         self.budget_s, self.startup_s, self.hand_over_s, self.answer_s = budget_s, startup_s, hand_over_s, answer_s
-        self.timeout_s = 4 * budget_s + 20 if timeout_s is None else timeout_s
+        self.timeout_s = 6 * budget_s + 20 if timeout_s is None else timeout_s
         self.rows, self.memory_mb, self.parcel_bytes = rows, memory_mb, int(parcel_mb * 1e6)
         self.device = devices.cpu_model()
         self._named = corpus
@@ -80,16 +80,10 @@ class TrainingRun:
         Raises:
             FileNotFoundError, CorruptCache: the data must be prepared first.
         """
-        with self._lock:
-            if self._corpus is None:
-                corpus = open_corpus(self._named) if isinstance(self._named, str) else self._named
-                starts = corpus.document_starts(corpus.validation)
-                self._validation = spread_rows(corpus.validation, starts, self.rows, SEQ_LEN)
-                self._token_bytes = np.array(corpus.token_bytes)
-                self._corpus = corpus
-            # the training servers first: they are needed first
-            for server in [slot.train for slot in self._slots] + [slot.answer for slot in self._slots]:
-                server.start()
+        self._open()
+        # the training servers first: they are needed first
+        for server in [slot.train for slot in self._slots] + [slot.answer for slot in self._slots]:
+            server.start()
 
     def evaluate(
         self,
@@ -141,6 +135,7 @@ class TrainingRun:
     def _train(self, attempt: Attempt, genome: Genome, steps: int | None = None) -> bytes:
         """Return the pickled model of a run, all of its processes gone; raise Refused or Cancelled."""
         self._furnish(attempt, genome, steps)
+        attempt.slot.answer.start()  # gets warm meanwhile, where it is not
         parcel, clock = Parcel(self.parcel_bytes), Clock(self.budget_s, self.startup_s, self.hand_over_s)
 
         def watch(cpu_s: float, wall_s: float) -> str | None:
@@ -210,10 +205,19 @@ class TrainingRun:
         assert logits.array is not None
         return logits.array, ending.cpu_s
 
+    def _open(self) -> Corpus:
+        with self._lock:
+            if self._corpus is None:
+                corpus = open_corpus(self._named) if isinstance(self._named, str) else self._named
+                starts = corpus.document_starts(corpus.validation)
+                self._validation = spread_rows(corpus.validation, starts, self.rows, SEQ_LEN)
+                self._token_bytes = np.array(corpus.token_bytes)
+                self._corpus = corpus
+            return self._corpus
+
     def _furnish(self, attempt: Attempt, genome: Genome, steps: int | None) -> None:
         """Make the workspace: the genome's files, then the harness and its settings."""
-        self.prepare()
-        assert self._corpus is not None
+        corpus = self._open()
         workspace = attempt.workspace
         empty(workspace)
         workspace.mkdir(parents=True, exist_ok=True)
@@ -222,7 +226,7 @@ class TrainingRun:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text, encoding="utf-8", errors="surrogatepass")
         shutil.copyfile(HARNESS, workspace / "prepare.py")
-        folder = self._corpus.folder.resolve()
+        folder = corpus.folder.resolve()
         settings = {
             "seed": attempt.seed,
             "steps": steps,

@@ -259,6 +259,15 @@ def test_equal_programs_have_equal_fingerprints(run: TrainingRun, workspace: Pat
     assert fingerprint("raise ValueError\n") is None
 
 
+def test_long_steps_end_nearest_to_the_budget(run: TrainingRun, workspace: Path) -> None:
+    long_step = (
+        "    optimizer.step()\n    end = time.process_time() + 0.12\n    while time.process_time() < end: pass\n"
+    )
+    result = evaluate(run, genome(HONEST.replace("    optimizer.step()\n", long_step)), workspace)
+    assert result.failure is None
+    assert 0.2 < result.metrics["budget_used_s"] < 0.41
+
+
 def test_slots_run_at_the_same_time(corpus: Corpus, tmp_path: Path) -> None:
     run = TrainingRun(0.3, slots=2, corpus=corpus, rows=ROWS)
     meeting = threading.Barrier(2, timeout=60)
