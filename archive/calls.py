@@ -66,3 +66,17 @@ class Ledger:
             birth,
         )
         return [Reply(unpack(reply), *rest) for reply, *rest in rows]
+
+
+def stored_replies(store: Store) -> list[tuple[str, Reply]]:
+    """Return (prompt hash, reply) of every answered call of a run, in the order in which they were asked."""
+    rows = store.rows(
+        "SELECT prompt_hash, reply, error, tokens_in, tokens_cached, tokens_out, usd, seconds FROM calls"
+        " WHERE reply IS NOT NULL ORDER BY id"
+    )
+    return [(prompt, Reply(unpack(reply), *rest)) for prompt, reply, *rest in rows]
+
+
+def models_asked(store: Store) -> list[str]:
+    """Return the models of a run, in the order in which each was first asked."""
+    return [model for (model,) in store.rows("SELECT model FROM calls GROUP BY model ORDER BY min(id)")]

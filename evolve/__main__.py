@@ -8,11 +8,12 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 
 import hydra
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -20,7 +21,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from archive import Archive, ArchiveError, Settings
+from archive import Archive, ArchiveError, Settings, open_run
+from archive.calls import models_asked, stored_replies
 from evolve import summary
 from evolve.budget import Budget
 from evolve.mix import Mix, Share
@@ -30,6 +32,8 @@ from evolve.search import STOP_FILE, Search, SeedFailed
 from evolve.wording import in_words
 from fitness.evaluator import Evaluator
 from genome import Genome, GenomeError, Objective, Task
+from llm_mutator.llm import Llm, LlmError
+from llm_mutator.replay import Replay
 
 HERE = Path(__file__).resolve().parent
 # beside the package in a clone or an editable install, inside it in a wheel
@@ -41,6 +45,8 @@ NAME = r"[\w.=,+-]{1,200}"  # what a run may be called
 def main() -> None:
     """Run `evolve`; every error that a user can cause is a line or two and exit code 1 or 2."""
     OmegaConf.register_new_resolver("shipped", _shipped, replace=True)
+    OmegaConf.register_new_resolver("prices", _prices, replace=True)
+    sys.argv += _chosen_by_key(sys.argv[1:])
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come up as exceptions, and are put into words below
     try:
         _hydra_main()
@@ -54,7 +60,7 @@ def _hydra_main(config: DictConfig) -> None:
         _run(config, _run_name(config))
     except (HydraException, OmegaConfBaseException) as error:
         _fail(in_words(error, CONF), 2)  # here, because Hydra would print a line of its own first
-    except (ArchiveError, GenomeError, SeedFailed, OSError, ValueError) as error:
+    except (ArchiveError, GenomeError, SeedFailed, LlmError, OSError, ValueError) as error:
         _fail(str(error) or type(error).__name__, 1)
 
 
@@ -78,12 +84,13 @@ def _run(config: DictConfig, name: str) -> None:
 
 
 def _search(config: DictConfig, archive: Archive, evaluator: Evaluator, console: Console) -> str:
+    llm = _llm(config, archive)
     budget = Budget(**config.budget)
     display = Live(console, archive, budget, config.execution.slots) if console.is_terminal else Lines(console)
     search = Search(
         archive,
         evaluator,
-        _mix(config.operators),
+        _mix(config.operators.mix, llm),
         hydra.utils.instantiate(config.selection),
         budget,
         workspaces=archive.folder / "workspaces",
@@ -91,11 +98,27 @@ def _search(config: DictConfig, archive: Archive, evaluator: Evaluator, console:
         slots=config.execution.slots,
         seed=config.seed,
         callers=config.execution.callers,
+        llm=llm,
+        fallback=_mix(config.operators.fallback, None) if config.operators.fallback else None,
         seed_repeats=config.rule.seed_repeats,
         observer=display,
     )
-    with _stoppable(search), display if isinstance(display, Live) else nullcontext():
-        return search.run()
+    with closing(llm) if llm is not None else nullcontext():
+        if llm is not None:
+            llm.check()
+        with _stoppable(search), display if isinstance(display, Live) else nullcontext():
+            return search.run()
+
+
+def _llm(config: DictConfig, archive: Archive) -> Llm | None:
+    """Return who answers the operators that ask, None where no operator in the mix does."""
+    if not any(entry.get("llm") and entry.weight for entry in config.operators.mix.values()):
+        return None
+    if config.llm.get("replay"):
+        with open_run(Path(config.runs_dir) / config.llm.replay) as former:
+            given = [prompt for prompt, _ in stored_replies(archive.store)]
+            return Replay(stored_replies(former.store), models_asked(former.store) or ["replay"], given)
+    return hydra.utils.instantiate(config.llm.client, _convert_="all")
 
 
 def _task(config: DictConfig) -> Task:
@@ -114,8 +137,12 @@ def _is_source(path: Path) -> bool:
     return path.suffix != ".pyc" and "__pycache__" not in path.parts
 
 
-def _mix(config: DictConfig) -> Mix:
-    shares = {name: Share(hydra.utils.instantiate(entry.operator), entry.weight) for name, entry in config.mix.items()}
+def _mix(config: DictConfig, llm: Llm | None) -> Mix:
+    shares = {}
+    for name, entry in config.items():
+        if entry.weight:
+            asking = {"llm": llm} if entry.get("llm") else {}
+            shares[str(name)] = Share(hydra.utils.instantiate(entry.operator, **asking), entry.weight)
     return Mix(shares)
 
 
@@ -129,6 +156,13 @@ def _run_name(config: DictConfig) -> str:
     if not re.fullmatch(NAME, name) or name.startswith("."):
         raise ValueError(f"name={name!r} is to be a folder: letters, digits, and . _ - = only")
     return name
+
+
+def _chosen_by_key(words: list[str]) -> list[str]:
+    """Return the overrides that a reachable LLM adds: with a key or an endpoint, operators ask it by default."""
+    named = {word.split("=")[0].lstrip("+") for word in words}
+    reachable = "OPENAI_API_KEY" in os.environ or "llm.client.base_url" in named
+    return ["operators=llm"] if reachable and "operators" not in named else []
 
 
 @contextmanager
@@ -151,6 +185,11 @@ def _stoppable(search: Search) -> Iterator[None]:
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
+
+
+def _prices() -> dict[str, dict[str, float]]:
+    """Resolve `${prices:}`: dollars per million tokens, by model."""
+    return yaml.safe_load((CONF / "llm" / "prices.yaml").read_text(encoding="utf-8")) or {}
 
 
 def _shipped(path: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -12,7 +13,9 @@ from archive import Archive
 from evolve.mix import Mix
 from evolve.selection import Selection
 from genome import Asks, Birth, Call, Individual, NoOffspring, Offspring, Operator, Reply
+from llm_mutator.llm import Llm
 
+RECENT_FAILURES = 32  # results back in which an operator that mends looks for a failure
 FRUITLESS_TRIES = 32  # births in a row that came to nothing before breeding waits for news
 
 
@@ -32,6 +35,13 @@ class _Pending:
     steps: Birth
 
 
+@runtime_checkable
+class Mends(Protocol):
+    """An operator whose parent is an individual that failed."""
+
+    def mends(self, individual: Individual) -> bool: ...
+
+
 class Breeding:
     """Births from drawing parents to a new individual; used from the coordinator's thread only.
 
@@ -39,6 +49,9 @@ class Breeding:
     after a kill, and nothing of the generator's state needs to be stored.
 
     Args:
+        callers: births that may wait for a reply at once.
+        llm: who answers the operators that ask; while it is away, the `fallback` mix breeds.
+        fallback: operators that need nobody; without it, breeding pauses while the LLM is away.
         post: called from other threads with a `Replied`; the coordinator hands it back to `replied`.
     """
 
@@ -49,8 +62,10 @@ class Breeding:
         selection: Selection,
         *,
         seed: int,
-        callers: int,
         post: Callable[[Replied], None],
+        callers: int = 8,
+        llm: Llm | None = None,
+        fallback: Mix | None = None,
     ) -> None:
         self._archive = archive
         self._mix = mix
@@ -58,7 +73,20 @@ class Breeding:
         self._seed = seed
         self._post = post
         self._callers = ThreadPoolExecutor(callers, thread_name_prefix="call")
+        self._llm = llm
+        self._fallback = fallback
         self._pending: dict[int, _Pending] = {}
+        self._bounds: dict[int, float] = {}
+
+    @property
+    def away(self) -> str | None:
+        """Why no LLM answers at the moment, or None."""
+        return self._llm.away if self._llm is not None else None
+
+    @property
+    def usd_in_flight(self) -> float:
+        """The most that the calls in flight can cost."""
+        return sum(self._bounds.values())
 
     @property
     def in_progress(self) -> int:
@@ -85,7 +113,8 @@ class Breeding:
         """Go on with the births that a kill interrupted: same parents, same chance, stored replies first."""
         born = []
         for birth in self._archive.open_births():
-            operator = self._mix.named(birth.operator)
+            mixes = (self._mix, self._fallback)
+            operator = next((found for mix in mixes if mix and (found := mix.named(birth.operator))), None)
             if operator is None:
                 self._archive.abandon(birth.id, f"operator {birth.operator} is not in the mix any more")
                 continue
@@ -97,6 +126,7 @@ class Breeding:
     def replied(self, event: Replied) -> Individual | None:
         """Store a reply and let its birth go on; return the individual if one was born."""
         pending = self._pending.pop(event.birth)
+        self._bounds.pop(event.birth)
         if isinstance(event.outcome, BaseException):
             raise event.outcome
         self._archive.finish_call(event.call, event.outcome)
@@ -109,14 +139,23 @@ class Breeding:
     def _conceive(self) -> Individual | None:
         number = self._archive.counts().births + 1
         rng = self._chance(number, stage=0)
-        operator = self._mix.draw(rng, parents=min(2, len(self._archive.best(2))))
+        mix = self._mix if self.away is None else self._fallback
+        if mix is None:
+            return None
+        operator = mix.draw(rng, parents=min(2, len(self._archive.best(2))))
         if operator is None:
             return None
-        parents = tuple(parent.id for parent in self._selection.parents(self._archive, operator.arity, rng))
+        parents = tuple(parent.id for parent in self._parents(operator, rng))
         if len(parents) < operator.arity:
             return None
         birth = self._archive.conceive(operator.name, parents)
         return self._run(birth, operator, parents, [])
+
+    def _parents(self, operator: Operator, rng: np.random.Generator) -> list[Individual]:
+        if not isinstance(operator, Mends):
+            return self._selection.parents(self._archive, operator.arity, rng)
+        failed = [one for one in self._archive.recent(RECENT_FAILURES) if one.failure is not None]
+        return [one for one in failed if operator.mends(one) and not self._archive.offspring([one.id])][:1]
 
     def _run(self, birth: int, operator: Operator, parents: tuple[int, ...], replies: list[Reply]) -> Individual | None:
         individuals = [self._archive.individual(id) for id in parents]
@@ -151,6 +190,7 @@ class Breeding:
         answer = pending.operator.answer
         row = self._archive.start_call(birth, call)
         self._pending[birth] = pending
+        self._bounds[birth] = self._llm.bound(call) if self._llm is not None else 0.0
 
         def wait() -> None:
             try:

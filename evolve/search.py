@@ -24,6 +24,7 @@ from evolve.schedule import Schedule
 from evolve.selection import Selection
 from fitness.evaluator import Cancelled, Evaluator
 from genome import Evaluation, Individual
+from llm_mutator.llm import Llm
 
 STOP_FILE = "STOP"  # in the run's folder: the search ends softly
 IDLE_S = 0.02  # quiet for so long, the loop has time for git
@@ -31,7 +32,7 @@ TICK_S = 0.5  # how often a quiet loop looks at the clock and the STOP file
 
 
 class SeedFailed(Exception):
-    """The seed has no score, so there is nothing to search from; the message holds its failure and the tail of its log."""
+    """The seed has no score, so there is nothing to search from; the message ends with the tail of its log."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Search:
     Args:
         workspaces: folder that holds one workspace per slot.
         seed: of all chance in breeding and, with each individual's number, of its evaluations.
-        callers: births that may wait for a reply at once.
+        callers, llm, fallback: see Breeding.
         seed_repeats: evaluations of the seed at the start; their spread is the first σ.
     """
 
@@ -89,6 +90,8 @@ class Search:
         slots: int = 1,
         seed: int = 0,
         callers: int = 8,
+        llm: Llm | None = None,
+        fallback: Mix | None = None,
         seed_repeats: int = 1,
         observer: Observer | None = None,
     ) -> None:
@@ -106,12 +109,22 @@ class Search:
         self._seed_repeats = seed_repeats
         self._observer: Observer = observer or Silent()
         self._events: queue.SimpleQueue[Finished | Replied | None] = queue.SimpleQueue()
-        self._breeding = Breeding(archive, mix, selection, seed=seed, callers=callers, post=self._events.put)
+        self._breeding = Breeding(
+            archive,
+            mix,
+            selection,
+            seed=seed,
+            post=self._events.put,
+            callers=callers,
+            llm=llm,
+            fallback=fallback,
+        )
         self._waiting: deque[Job] = deque()
         self._running: dict[int, Job] = {}
         self._runners = ThreadPoolExecutor(slots, thread_name_prefix="slot")
         self._cancel = threading.Event()
         self._stop_reason: str | None = None
+        self._was_away: str | None = None
         self._started = time.monotonic()
         self._hours_before = hours_worked(archive.store)
         self._since_improvement = _after_champion(archive)
@@ -150,7 +163,7 @@ class Search:
         return Spent(
             evaluations=self._archive.counts().evaluations + len(self._running),
             hours=self._hours_before + (time.monotonic() - self._started) / 3600,
-            usd=self._archive.spent_usd(),
+            usd=self._archive.spent_usd() + self._breeding.usd_in_flight,
             since_improvement=self._since_improvement,
         )
 
@@ -164,7 +177,7 @@ class Search:
             if not self._running and not self._breeding.in_progress:
                 if reason is not None:
                     return reason
-                if not self._waiting:
+                if not self._waiting and self._breeding.away is None:
                     return "no operator finds anything new to try on this population"
             elif reason is not None and not self._running:
                 return reason  # replies still in flight are stored on the way out
@@ -187,6 +200,7 @@ class Search:
             self._waiting.extend(Job(individual) for individual in self._breeding.resume())
 
     def _breed(self) -> None:
+        self._tell_when_llm_goes_or_comes()
         if self._archive.seed().score is None:
             return  # nobody to breed from until the first result
         due = self._schedule.births_due(
@@ -198,6 +212,14 @@ class Search:
         )
         if due > 0:
             self._waiting.extend(Job(individual) for individual in self._breeding.begin(due))
+
+    def _tell_when_llm_goes_or_comes(self) -> None:
+        away = self._breeding.away
+        if (away is None) != (self._was_away is None):
+            text = "the LLM answers again" if away is None else f"the LLM is away, breeding without it: {away}"
+            self._observer.note(text)
+            self._archive.event("llm", text)
+        self._was_away = away
 
     def _fill_slots(self) -> None:
         for slot in range(self._slots):

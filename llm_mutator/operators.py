@@ -93,14 +93,19 @@ class Repair(Edit):
 
     name = "repair"
 
+    def mends(self, individual: Individual) -> bool:
+        """Whether this individual is worth a repair: it failed by mishap, and is not a repair itself."""
+        failure = individual.failure
+        return failure is not None and failure.kind in MENDABLE and individual.operator != self.name
+
     def breed(self, parents: Sequence[Individual], lore: Lore, rng: np.random.Generator) -> Birth:
         """Ask for a repair; NoOffspring for what did not fail, failed for good reason, or is a repair itself."""
         (parent,) = parents
-        if parent.failure is None or parent.failure.kind not in MENDABLE:
+        if not self.mends(parent):
+            if parent.operator == self.name:
+                raise NoOffspring(f"#{parent.id} is a repair already; a second one is not tried")
             what = f"failed as {parent.failure.kind}" if parent.failure else "did not fail"
             raise NoOffspring(f"#{parent.id} {what}: only {', '.join(MENDABLE)} can be repaired")
-        if parent.operator == self.name:
-            raise NoOffspring(f"#{parent.id} is a repair already; a second one is not tried")
         return self._breed(parent, lore, rng)
 
     def subject(self, parent: Individual, lore: Lore) -> str:
