@@ -77,8 +77,14 @@ def _numbers(path: str, text: str) -> tuple[Number, ...]:
     found: list[Number] = []
     taken: set[ast.AST] = set()
     count: dict[str, int] = {}
+    written: dict[str, int] = {}  # how often a name is assigned: what changes as the program runs is no constant
+    for node in src.nodes:
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            written[node.id] = written.get(node.id, 0) + 1
     for node in src.nodes:
         for name, value, weight in _named_values(src, node):
+            if written.get(name, 1) > 1:
+                continue
             constants = _constants(src, value)
             for at, constant in enumerate(constants):
                 if constant in taken:

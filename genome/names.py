@@ -14,6 +14,7 @@ from genome.scopes import (
     Scope,
     State,
     bind,
+    children,
     owner,
     parameters,
 )
@@ -32,11 +33,11 @@ class Names:
         self.module = Scope(tree, "module", "", None)
         self.scopes = [self.module]
         self.references: list[Reference] = []
-        self.star = any(isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in ast.walk(tree))
         self.falls_through: list[Scope] = []
         self._later: deque[tuple[Scope, list[ast.stmt] | ast.expr]] = deque()
         self._breaks: list[list[set[str]]] = []
         bind(tree.body, self.module, self.module)
+        self.star = self.module.bindings.pop("*", None) is not None
         end = self._block(tree.body, self.module, set())
         self.sure = frozenset(end or ())
         while self._later:
@@ -109,7 +110,7 @@ class Names:
                 self._read(target, scope, bound)
                 bound.difference_update({target.id} if isinstance(target, ast.Name) else ())
         else:
-            for child in ast.iter_child_nodes(node):
+            for child in children(node):
                 self._read(child, scope, bound)
         if isinstance(node, ast.Break) and self._breaks:
             self._breaks[-1].append(set(bound))
@@ -213,7 +214,7 @@ class Names:
             self._read(node.value, scope, bound)
             bound.add(node.target.id)
         else:
-            for child in ast.iter_child_nodes(node):
+            for child in children(node):
                 self._read(child, scope, bound)
 
     def _comprehension(self, node: ast.AST, scope: Scope, bound: set[str]) -> None:
@@ -260,7 +261,7 @@ def _returns_a_value(body: list[ast.stmt]) -> bool:
         if isinstance(node, ast.Return) and node.value is not None:
             return True
         if not isinstance(node, (*DEFINITIONS, ast.expr)):
-            waiting.extend(ast.iter_child_nodes(node))
+            waiting.extend(children(node))
     return False
 
 

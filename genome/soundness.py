@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import PurePosixPath
 
-from genome.genome import Genome
+from genome.genome import Genome, GenomeError, parse
 from genome.names import Names
 from genome.scopes import parameters
 from genome.source import FUNCTIONS, Source, source
@@ -213,7 +213,7 @@ def compiles(text: str, path: str) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            compile(text, path, "exec", dont_inherit=True)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            compile(parse(text, path), path, "exec", dont_inherit=True)
+        except (GenomeError, SyntaxError, ValueError, RecursionError, MemoryError):
             return False
     return True

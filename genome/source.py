@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from genome.genome import node_cost, parse
+from genome.scopes import children
 
 Block = tuple[ast.AST, str, list[ast.stmt]]
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -46,10 +47,10 @@ class Source:
             node = waiting.pop()
             self.nodes.append(node)
             self.cost[node] = node_cost(node)
-            children = [c for c in ast.iter_child_nodes(node) if not isinstance(c, ast.expr_context | ast.operator)]
-            for child in children:
+            below = children(node)
+            for child in below:
                 self.parent[child] = node
-            waiting.extend(reversed(children))
+            waiting.extend(reversed(below))
         aliases = [node for node in self.nodes if isinstance(node, ast.alias)]
         self.imported = frozenset(alias.asname or alias.name.split(".")[0] for alias in aliases)
         for node in reversed(self.nodes[1:]):

@@ -15,6 +15,7 @@ from genome.task import Objective
 TRIES = 24
 HISTORY = 256  # evaluated individuals looked at, newest first
 SPREAD = math.log(6.0)  # how far beyond the values seen TPE may look
+LEAST = math.log(1.15)  # a smaller step is hardly another value
 CHANGES = (0.6, 0.3, 0.1)  # share of births that move one, two, three numbers
 
 Trial = tuple[dict[tuple[str, str, int], Number], float]
@@ -66,7 +67,8 @@ class Tune:
         varied = [n for n in chosen if len({values[n.key].value for values, _ in shared}) > 1]
         if len(shared) < self.min_history or not varied or any(n.kind == "zero" for n in chosen):
             return [step(n, rng) for n in chosen]
-        return _ask_tpe(chosen, shared, objective, int(rng.integers(2**31)))
+        asked = _ask_tpe(chosen, shared, objective, int(rng.integers(2**31)))
+        return [_or_step(n, value, rng) for n, value in zip(chosen, asked, strict=True)]
 
 
 def _choose(tunable: list[Number], rng: np.random.Generator) -> list[Number]:
@@ -90,7 +92,13 @@ def _trials(parent: Individual, lore: Lore) -> list[Trial]:
     ]
 
 
-def _ask_tpe(chosen: list[Number], trials: list[Trial], objective: Objective, seed: int) -> list[str]:
+def _or_step(number: Number, value: float, rng: np.random.Generator) -> str:
+    """Return the value TPE proposes, or a step of chance where it proposes nearly what stands there."""
+    near = abs(coordinate(number, value) - coordinate(number, number.value)) < LEAST
+    return step(number, rng) if near else write(number, value)
+
+
+def _ask_tpe(chosen: list[Number], trials: list[Trial], objective: Objective, seed: int) -> list[float]:
     import optuna  # a quarter of a second, and only searches with history need it
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -105,7 +113,7 @@ def _ask_tpe(chosen: list[Number], trials: list[Trial], objective: Objective, se
     study = optuna.create_study(direction=objective.direction, sampler=sampler)
     study.add_trials([optuna.trial.create_trial(params=p, distributions=space, value=s) for p, s in rows])
     asked = study.ask(space).params
-    return [write(n, from_coordinate(n, asked[f"n{i}"])) for i, n in enumerate(chosen)]
+    return [from_coordinate(n, asked[f"n{i}"]) for i, n in enumerate(chosen)]
 
 
 def _idea(changes: list[tuple[Number, str]]) -> str:

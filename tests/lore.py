@@ -37,6 +37,11 @@ class MemoryLore:
         self._digests.add(offspring.genome.digest)
         return individual
 
+    @property
+    def count(self) -> int:
+        """Individuals so far; their ids run from 1 to this."""
+        return len(self._all)
+
     def seen(self, genome: Genome) -> bool:
         return genome.digest in self._digests
 
