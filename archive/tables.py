@@ -43,7 +43,9 @@ def number(value: float | None) -> str:
 
 def ranking(view: View, entries: Sequence[Entry], title: str) -> Table:
     """Return individuals as a table, in the order given."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim", expand=True
+    )
     for name in ("id", view.objective.name, "sd", "n", "nodes", "lines"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)

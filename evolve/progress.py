@@ -170,9 +170,9 @@ def result_line(individual: Individual, evaluation: Evaluation, entry: Entry) ->
 def front_table(archive: Archive, limit: int) -> Table:
     """Return the front, best score first."""
     front: Sequence[Individual] = archive.front()[::-1]
-    table = Table(title=f"front: {len(front)} non-dominated by score and size", title_justify="left")
+    table = Table(title=f"front: {len(front)} non-dominated by score and size", title_justify="left", expand=True)
     for column in ("id", archive.task.objective.name, "n", "nodes", "lines", "operator"):
-        table.add_column(column, justify="left" if column == "operator" else "right")
+        table.add_column(column, justify="left" if column == "operator" else "right", no_wrap=True)
     table.add_column("idea", overflow="ellipsis", no_wrap=True, ratio=1)
     for one in front[:limit]:
         cells = (
