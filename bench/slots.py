@@ -70,7 +70,9 @@ def fresh_edits() -> Callable[[Call], str]:
     def reply(call: Call) -> str:
         found = re.search(r"^A = .*$", call.messages[1]["content"], re.MULTILINE)
         assert found is not None  # the parent stands in every prompt
-        block = f"train.py\n<<<<<<< SEARCH\n{found.group(0)}\n=======\nA = {1 / (next(number) + 1):.9f}\n>>>>>>> REPLACE"
+        block = (
+            f"train.py\n<<<<<<< SEARCH\n{found.group(0)}\n=======\nA = {1 / (next(number) + 1):.9f}\n>>>>>>> REPLACE"
+        )
         return f"IDEA: a smaller A\n{block}\n"
 
     return reply
