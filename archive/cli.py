@@ -235,3 +235,23 @@ def failures(view: View, *, as_json: bool, limit: int) -> None:
 
 if __name__ == "__main__":
     main()
+
+
+@_command
+def cost(view: View, *, as_json: bool) -> None:
+    """Sum up calls, tokens, dollars and slot time by operator and model, and what an improvement cost.
+
+    \b
+    archive cost
+    """
+    from archive.earnings import costs
+
+    found = costs(view)
+    if as_json:
+        output.print_rows([vars(one) for one in found])
+        return
+    if not found:
+        raise click.ClickException(f"nothing was bred in run {view.run.name} yet; what ran so far: archive log")
+    from archive import tables
+
+    output.screen(tables.costs(found))

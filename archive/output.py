@@ -40,6 +40,11 @@ def lines(entries: Sequence[Entry], as_json: bool) -> None:
 def print_json(entries: Sequence[Entry], more: Sequence[Mapping[str, Any]] = ()) -> None:
     """Print the entries as one JSON array, each with what belongs to it beside its own fields."""
     rows = [vars(entry) | (dict(more[place]) if place < len(more) else {}) for place, entry in enumerate(entries)]
+    print_rows(rows)
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print one JSON array; exit 1 where it is empty."""
     click.echo(json.dumps(rows, indent=None if len(rows) > 1 else 2))
     if not rows:
         raise SystemExit(1)

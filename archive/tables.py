@@ -10,6 +10,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from archive.earnings import Cost
 from archive.records import Entry, Trial
 from archive.texts import one_line, plain_lines
 from archive.view import View
@@ -178,3 +179,36 @@ def _trial_line(view: View, trial: Trial) -> str:
 
 def _when(seconds: float) -> str:
     return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def costs(found: Sequence[Cost]) -> Table:
+    """Return what operators and models cost, a row each, and their sum."""
+    table = Table(box=None, pad_edge=False, header_style="dim", show_footer=len(found) > 1)
+    usd, minutes = sum(one.usd for one in found), sum(one.slot_min for one in found)
+    accepted = sum(one.accepted for one in found)
+    columns = (
+        ("operator", "all"),
+        ("model", ""),
+        ("births", str(sum(one.births for one in found))),
+        ("improved", str(accepted)),
+        ("calls", str(sum(one.calls for one in found))),
+        ("tokens in", f"{sum(one.tokens_in for one in found):,}"),
+        ("cached", f"{sum(one.tokens_cached for one in found):,}"),
+        ("out", f"{sum(one.tokens_out for one in found):,}"),
+        ("$", f"{usd:.4f}"),
+        ("slot min", f"{minutes:.1f}"),
+        ("$ each", f"{usd / accepted:.4f}" if accepted else "–"),
+        ("min each", f"{minutes / accepted:.1f}" if accepted else "–"),
+    )
+    for place, (name, footer) in enumerate(columns):
+        table.add_column(name, footer, justify="left" if place < 2 else "right", no_wrap=True)
+    for one in found:
+        each = ("–", "–")
+        if one.usd_per_improvement is not None and one.slot_min_per_improvement is not None:
+            each = (f"{one.usd_per_improvement:.4f}", f"{one.slot_min_per_improvement:.1f}")
+        tokens = (f"{count:,}" for count in (one.tokens_in, one.tokens_cached, one.tokens_out))
+        counts = (str(one.births), str(one.accepted), str(one.calls), *tokens)
+        table.add_row(
+            Text(one.operator), Text(one.model or "–"), *counts, f"{one.usd:.4f}", f"{one.slot_min:.1f}", *each
+        )
+    return table

@@ -97,6 +97,15 @@ class View:
         """Return the oldest individual with an equal genome, None where there is none."""
         return self.store.value("SELECT min(id) FROM individuals WHERE digest = ?", genome.digest)
 
+    def tried(self, operator: str, parents: Sequence[int]) -> bool:
+        """Whether a birth by this operator from just these parents was ever begun, whatever came of it."""
+        found = self.store.value(
+            "SELECT EXISTS (SELECT 1 FROM births WHERE operator = ? AND parents = ?)",
+            operator,
+            json.dumps(list(parents)),
+        )
+        return bool(found)
+
     def seed(self) -> Individual:
         return self.individual(1)
 

@@ -90,7 +90,7 @@ def _search(config: DictConfig, archive: Archive, evaluator: Evaluator, console:
     search = Search(
         archive,
         evaluator,
-        _mix(config.operators.mix, llm),
+        _mix(config.operators.mix, llm, config.operators.adaptive),
         hydra.utils.instantiate(config.selection),
         budget,
         workspaces=archive.folder / "workspaces",
@@ -99,7 +99,9 @@ def _search(config: DictConfig, archive: Archive, evaluator: Evaluator, console:
         seed=config.seed,
         callers=config.execution.callers,
         llm=llm,
-        fallback=_mix(config.operators.fallback, None) if config.operators.fallback else None,
+        fallback=_mix(config.operators.fallback, None, config.operators.adaptive)
+        if config.operators.fallback
+        else None,
         seed_repeats=config.rule.seed_repeats,
         observer=display,
     )
@@ -137,13 +139,13 @@ def _is_source(path: Path) -> bool:
     return path.suffix != ".pyc" and "__pycache__" not in path.parts
 
 
-def _mix(config: DictConfig, llm: Llm | None) -> Mix:
+def _mix(config: DictConfig, llm: Llm | None, adaptive: bool) -> Mix:
     shares = {}
     for name, entry in config.items():
         if entry.weight:
             asking = {"llm": llm} if entry.get("llm") else {}
             shares[str(name)] = Share(hydra.utils.instantiate(entry.operator, **asking), entry.weight)
-    return Mix(shares)
+    return Mix(shares, adaptive)
 
 
 def _run_name(config: DictConfig) -> str:

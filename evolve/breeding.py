@@ -10,11 +10,13 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from archive import Archive
+from archive.earnings import Earning
 from evolve.mix import Mix
 from evolve.selection import Selection
 from genome import Asks, Birth, Call, Individual, NoOffspring, Offspring, Operator, Reply
 from llm_mutator.llm import Llm
 
+USD_PER_SLOT_HOUR = 2.0  # about what an hour of one large GPU is rented for
 RECENT_FAILURES = 32  # results back in which an operator that mends looks for a failure
 FRUITLESS_TRIES = 32  # births in a row that came to nothing before breeding waits for news
 
@@ -132,6 +134,18 @@ class Breeding:
         self._archive.finish_call(event.call, event.outcome)
         return self._advance(event.birth, pending, event.outcome)
 
+    def credit(self, earning: Earning) -> None:
+        """Let what a birth cost and gained count in the shares of operators and models.
+
+        Slot time is turned into dollars, so that an operator without calls is not free.
+        """
+        cost = earning.usd + earning.slot_s / 3600 * USD_PER_SLOT_HOUR
+        for mix in (self._mix, self._fallback):
+            if mix is not None:
+                mix.credit(earning.operator, earning.gain, cost)
+        if self._llm is not None and earning.model is not None:
+            self._llm.models.credit(earning.model, earning.gain, cost)
+
     def close(self) -> None:
         """Wait for calls in flight; their replies are paid for."""
         self._callers.shutdown(wait=True)
@@ -155,7 +169,7 @@ class Breeding:
         if not isinstance(operator, Mends):
             return self._selection.parents(self._archive, operator.arity, rng)
         failed = [one for one in self._archive.recent(RECENT_FAILURES) if one.failure is not None]
-        return [one for one in failed if operator.mends(one) and not self._archive.offspring([one.id])][:1]
+        return [one for one in failed if operator.mends(one) and not self._archive.tried(operator.name, [one.id])][:1]
 
     def _run(self, birth: int, operator: Operator, parents: tuple[int, ...], replies: list[Reply]) -> Individual | None:
         individuals = [self._archive.individual(id) for id in parents]

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from archive import Archive
+from archive.earnings import earnings
 from archive.hours import SESSION, hours_worked
 from evolve.breeding import Breeding, Replied
 from evolve.budget import Budget, Spent
@@ -190,6 +191,7 @@ class Search:
             self.stop(f"{STOP_FILE} file found")
 
     def _resume(self) -> None:
+        self._credit()
         seed = self._archive.seed()
         if seed.failure is not None:
             raise SeedFailed(self._why_seed_failed(seed, ""))
@@ -288,8 +290,13 @@ class Search:
             champion = self._archive.champion()
             improved = champion is not None and champion.id == individual.id
             self._since_improvement = 0 if improved else self._since_improvement + 1
+            self._credit(individual.id)
         if not individual.parents and individual.failure is not None:
             raise SeedFailed(self._why_seed_failed(individual, event.outcome.log))
+
+    def _credit(self, birth: int | None = None) -> None:
+        for earning in earnings(self._archive, birth):
+            self._breeding.credit(earning)
 
     def _store_late_results(self) -> None:
         """Archive what arrived after the loop had ended: paid for, so kept."""

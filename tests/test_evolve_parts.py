@@ -146,3 +146,21 @@ def test_weights_decide_the_share_of_operators() -> None:
 def test_a_mix_without_weight_is_refused() -> None:
     with pytest.raises(ValueError, match="nothing could be born"):
         Mix({"step": Share(Step(), 0)})
+
+
+def test_an_adaptive_mix_prefers_what_earns_and_lets_none_die() -> None:
+    class Other(Step):
+        name = "other"
+
+    mix = Mix({"step": Share(Step(), 1), "other": Share(Other(), 1)}, adaptive=True)
+    for _ in range(40):
+        mix.credit("step", gain=0.01, cost=0.1)
+        mix.credit("other", gain=0.0, cost=0.1)
+    assert mix.shares()["step"] > 0.8
+    assert mix.shares()["other"] >= 0.05
+
+
+def test_a_mix_that_is_not_adaptive_keeps_its_weights() -> None:
+    mix = Mix({"step": Share(Step(), 1)})
+    mix.credit("step", 1.0, 1.0)
+    assert mix.shares() == {"step": 1.0}
