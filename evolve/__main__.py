@@ -13,7 +13,6 @@ from pathlib import Path
 from types import FrameType
 
 import hydra
-import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -45,7 +44,6 @@ NAME = r"[\w.=,+-]{1,200}"  # what a run may be called
 def main() -> None:
     """Run `evolve`; every error that a user can cause is a line or two and exit code 1 or 2."""
     OmegaConf.register_new_resolver("shipped", _shipped, replace=True)
-    OmegaConf.register_new_resolver("prices", _prices, replace=True)
     sys.argv += _chosen_by_key(sys.argv[1:])
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come up as exceptions, and are put into words below
     try:
@@ -187,11 +185,6 @@ def _stoppable(search: Search) -> Iterator[None]:
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
-
-
-def _prices() -> dict[str, dict[str, float]]:
-    """Resolve `${prices:}`: dollars per million tokens, by model."""
-    return yaml.safe_load((CONF / "llm" / "prices.yaml").read_text(encoding="utf-8")) or {}
 
 
 def _shipped(path: str) -> str:
