@@ -71,9 +71,8 @@ def _run(config: DictConfig, name: str) -> None:
     settings = Settings(population_size=config.population.size, **config.rule.archive)
     archive = Archive.open(folder, task, settings, OmegaConf.to_yaml(config, resolve=True))
     try:
-        console.print(
-            f"run {name}: {folder}   (Ctrl-C or `touch {folder / STOP_FILE}` stops it; the same command resumes)"
-        )
+        stops = f"Ctrl-C or `touch {folder / STOP_FILE}` stops it, the same command resumes"
+        console.print(f"run {name}: {folder} ({stops})", soft_wrap=True, markup=False, highlight=False)
         reason = _search(config, archive, evaluator, console)
         summary.show(console, archive, name, reason)
     finally:
@@ -118,7 +117,8 @@ def _llm(config: DictConfig, archive: Archive) -> Llm | None:
         with open_run(Path(config.runs_dir) / config.llm.replay) as former:
             given = [prompt for prompt, _ in stored_replies(archive.store)]
             return Replay(stored_replies(former.store), models_asked(former.store) or ["replay"], given)
-    return hydra.utils.instantiate(config.llm.client, _convert_="all")
+    client = OmegaConf.masked_copy(config.llm, [key for key in config.llm if key != "prompt_tokens"])
+    return hydra.utils.instantiate(client, _convert_="all")
 
 
 def _task(config: DictConfig) -> Task:
@@ -161,7 +161,7 @@ def _run_name(config: DictConfig) -> str:
 def _chosen_by_key(words: list[str]) -> list[str]:
     """Return the overrides that a reachable LLM adds: with a key or an endpoint, operators ask it by default."""
     named = {word.split("=")[0].lstrip("+") for word in words}
-    reachable = "OPENAI_API_KEY" in os.environ or "llm.client.base_url" in named
+    reachable = "OPENAI_API_KEY" in os.environ or "llm.base_url" in named
     return ["operators=llm"] if reachable and "operators" not in named else []
 
 

@@ -98,7 +98,9 @@ class Live(Silent):
 
     def finished(self, slot: int, individual: Individual, evaluation: Evaluation, entry: Entry) -> None:
         self._jobs.pop(slot, None)
-        self._recent.append(result_line(individual, evaluation, entry))
+        line = result_line(individual, evaluation, entry)
+        line.no_wrap, line.overflow = True, "ellipsis"
+        self._recent.append(line)
 
     def note(self, text: str) -> None:
         self._recent.append(Text(text, style="yellow"))
