@@ -72,12 +72,19 @@ def test_every_command_prints_text_that_is_plain_and_harmless(runs: Path, comman
     assert all(line == "" or line.isprintable() for line in result.stdout.split("\n"))
 
 
-@pytest.mark.parametrize("command", [name.split()[0] for name in COMMANDS])
+@pytest.mark.parametrize("command", [*(name.split()[0] for name in COMMANDS), "cost"])
 def test_every_command_teaches_itself_with_an_example(command: str) -> None:
     result = CliRunner().invoke(main, [command, "--help"])
     assert result.exit_code == 0
     assert re.search(rf"^ +archive {command}", result.stdout, re.MULTILINE)
-    assert set(main.commands) == {name.split()[0] for name in COMMANDS}
+    assert set(main.commands) == {name.split()[0] for name in COMMANDS} | {"cost"}
+
+
+def test_cost_counts_every_birth_and_what_an_improvement_took(runs: Path) -> None:
+    found = json.loads(call(runs, "cost --json").stdout)
+    assert sum(row["births"] for row in found) == 5  # the seed is no birth of an operator; one gave no offspring
+    assert all(row["slot_min"] >= 0 and row["accepted"] <= row["births"] for row in found)
+    assert "slot min" in call(runs, "cost", COLUMNS="200").stdout
 
 
 def test_markup_in_an_idea_is_shown_as_it_is(runs: Path) -> None:
