@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
+import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -87,3 +91,47 @@ class Arithmetic:
         numbers = [float(line.split("=")[1]) for line in lines if line[1:4] == " = "]
         score = sum(number**2 for number in numbers) + self.sigma * float(np.random.default_rng(seed).normal())
         return Evaluation(score, None, 0.0, seed, True, self.device)
+
+
+class DeadlyStep(Step):
+    """Kills the engine while it breeds, at the birth with this number."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def breed(self, parents: Sequence[Individual], lore: Lore, rng: np.random.Generator) -> Offspring:
+        self.at -= 1
+        if self.at == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().breed(parents, lore, rng)
+
+
+class DeadlyArithmetic(Arithmetic):
+    """Kills the engine at the evaluation with this number: while it runs, or while its result is being stored."""
+
+    def __init__(self, at: int, storing: bool) -> None:
+        super().__init__()
+        self.at = at
+        self.storing = storing
+
+    def evaluate(self, genome: Genome, *, seed: int, **where: Any) -> Evaluation:
+        result = super().evaluate(genome, seed=seed, **where)
+        if self.calls != self.at:
+            return result
+        if not self.storing:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return dataclasses.replace(result, metrics=_Deadly())
+
+
+class _Deadly(dict[str, float]):
+    """Metrics that kill whoever reads them, which the archive does in the middle of its transaction."""
+
+    def __iter__(self) -> Iterator[str]:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return iter(())
+
+    def keys(self) -> Any:
+        return iter(self)
+
+    def items(self) -> Any:
+        return iter(self)

@@ -123,6 +123,32 @@ def test_a_kill_loses_no_finished_evaluation_and_repeats_none(tmp_path: Path, re
     assert committed(tmp_path / "runs" / "x") == set(after)
 
 
+DEADLY = "task.evaluator._target_=tests.parts.DeadlyArithmetic"
+MOMENTS = {
+    "breeding": ("operators.mix.step.operator._target_=tests.parts.DeadlyStep", "+operators.mix.step.operator.at=9"),
+    "evaluating": (DEADLY, "+task.evaluator.at=9", "+task.evaluator.storing=false"),
+    "archiving": (DEADLY, "+task.evaluator.at=9", "+task.evaluator.storing=true"),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_kill_at_the_worst_moment_leaves_a_run_that_goes_on(tmp_path: Path, moment: str) -> None:
+    killed = evolve(tmp_path, "name=x", "budget.evaluations=20", *MOMENTS[moment])
+    assert killed.returncode == -signal.SIGKILL
+    with open_run(tmp_path / "runs" / "x") as run:
+        before = {one.id: one.scores for one in run.recent(100)}
+    assert before
+    assert evolve(tmp_path, "name=x", "budget.evaluations=20").returncode == 0
+    with open_run(tmp_path / "runs" / "x") as run:
+        after = {one.id: one.scores for one in run.recent(100)}
+        evaluations = [trial for id in after for trial in run.trials(id)]
+    assert {id: after[id] for id in before} == before
+    assert all(len(scores) == 1 for scores in after.values())
+    assert len([trial for trial in evaluations if trial.result is not None]) == 20
+    assert len([trial for trial in evaluations if trial.interrupted]) <= 2
+    assert committed(tmp_path / "runs" / "x") == set(after)
+
+
 def committed(run: Path) -> set[int]:
     words = ["git", "-C", str(run / "lineage.git"), "for-each-ref", "--format=%(refname)", "refs/individuals"]
     names = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
