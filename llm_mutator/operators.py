@@ -215,11 +215,7 @@ def _tuned(text: str, genome: Genome, tunable: Mapping[str, Number]) -> Written:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**53:
         raise Refused(f"the value of {name} is a number from 0 up; got {one_line(value, 80)!r}")
     whole = not any(mark in number.written.lower() for mark in ".e")
-    if whole and not float(value).is_integer():
-        raise Refused(f"{name} is a whole number; got {value}")
-    written = str(int(value)) if whole else repr(float(f"{value:.12g}"))
-    if math.isclose(value, number.value):
+    written = str(round(value)) if whole else repr(float(f"{value:.12g}"))
+    if math.isclose(float(written), number.value):
         raise Refused(f"{name} is {number.written} already")
-    why = chosen.get("idea")
-    idea = f"{name} {number.written} → {written}" + (f": {one_line(why, 1000)}" if isinstance(why, str) and why else "")
-    return rewrite_numbers(genome, [(number, written)]), idea
+    return rewrite_numbers(genome, [(number, written)]), f"{name} {number.written} → {written}"

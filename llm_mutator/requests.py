@@ -68,7 +68,7 @@ and has not been tried.
 
 Answer with one JSON object and nothing else:
 
-{{"name": "<as it stands in the list>", "value": <number>, "idea": "<one sentence: why that should help>"}}"""
+{{"name": "<as it stands in the list>", "value": <number>}}"""
 
 _CROSSOVER = """\
 # Your task
@@ -128,12 +128,11 @@ def agent(paths: Sequence[str]) -> str:
 
 
 def tune_schema(names: Sequence[str]) -> dict[str, Any]:
-    """Return the response_format that lets a model answer nothing but a name of the list, a number and a sentence."""
-    properties = {
-        "name": {"type": "string", "enum": list(names)},
-        "value": {"type": "number"},
-        "idea": {"type": "string"},
-    }
+    """Return the response_format that lets a model answer nothing but a name of the list and a number.
+
+    No sentence beside them: small models do not find its end.
+    """
+    properties = {"name": {"type": "string", "enum": list(names)}, "value": {"type": "number"}}
     schema = {"type": "object", "properties": properties, "required": [*properties], "additionalProperties": False}
     return {"type": "json_schema", "json_schema": {"name": "constant", "strict": True, "schema": schema}}
 

@@ -161,18 +161,18 @@ def test_repair_leaves_alone_what_is_whole_what_cheats_and_what_is_a_repair(lore
             born(operators.Repair(Scripted()), lore, [GOOD], parent)
 
 
-def named(name: object, value: object, **more: object) -> str:
-    return json.dumps({"name": name, "value": value, **more})
+def named(name: object, value: object) -> str:
+    return json.dumps({"name": name, "value": value})
 
 
 def test_tune_changes_one_number_and_nothing_else(lore: MemoryLore) -> None:
-    offspring, _ = born(operators.TuneByLLM(Scripted()), lore, [named("LR", 0.05, idea="Slower is steadier.")])
+    offspring, _ = born(operators.TuneByLLM(Scripted()), lore, [named("LR", 0.05)])
     assert offspring.genome.files["train.py"] == TEXT.replace("0.1", "0.05")
-    assert offspring.idea == "LR 0.1 → 0.05: Slower is steadier."
+    assert offspring.idea == "LR 0.1 → 0.05"
 
 
 def test_tune_keeps_whole_numbers_whole(lore: MemoryLore) -> None:
-    offspring, _ = born(operators.TuneByLLM(Scripted()), lore, [named("WIDTH", 16.0)])
+    offspring, _ = born(operators.TuneByLLM(Scripted()), lore, [named("WIDTH", 15.8)])
     assert offspring.genome.files["train.py"] == TEXT.replace("8", "16")
     assert offspring.idea == "WIDTH 8 → 16"
 
@@ -187,8 +187,7 @@ def test_tune_keeps_whole_numbers_whole(lore: MemoryLore) -> None:
         (named("LR", -1), "is a number from 0 up"),
         ('{"name": "LR", "value": 1e999}', "is a number from 0 up"),
         ('{"name": "LR", "value": NaN}', "is a number from 0 up"),
-        (named("WIDTH", 8.5), "is a whole number; got 8.5"),
-        (named("WIDTH", 8), "is 8 already"),
+        (named("WIDTH", 8.3), "is 8 already"),
         ("LR should be 0.05", "no JSON object"),
     ],
 )

@@ -268,7 +268,7 @@ and has not been tried.
 
 Answer with one JSON object and nothing else:
 
-{"name": "<as it stands in the list>", "value": <number>, "idea": "<one sentence: why that should help>"}"""
+{"name": "<as it stands in the list>", "value": <number>}"""
     lineage = KNOWN.split("\n\n")[0]
     assert call.messages == prompt.conversation(SYSTEM, "\n\n".join([subject, lineage, task]))
     schema = call.options["response_format"]["json_schema"]["schema"]
