@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Mapping
 
 WINDOW_BYTES = 32_768  # zlib looks no further back, so a longer dictionary would not be used
-IDEA_CHARS = 400
+IDEA_CHARS = 4_000  # in full, but an LLM may ramble
 DETAIL_CHARS = 1_000
 _UNSEEN = {
     "Cc",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -129,6 +129,8 @@ class Breeding:
         """Store a reply and let its birth go on; return the individual if one was born."""
         pending = self._pending.pop(event.birth)
         self._bounds.pop(event.birth)
+        if isinstance(event.outcome, CancelledError):
+            return None  # called off: the birth stays open, and asks again on resume
         if isinstance(event.outcome, BaseException):
             raise event.outcome
         self._archive.finish_call(event.call, event.outcome)
@@ -145,6 +147,12 @@ class Breeding:
                 mix.credit(earning.operator, earning.gain, cost)
         if self._llm is not None and earning.model is not None:
             self._llm.models.credit(earning.model, earning.gain, cost)
+
+    def abort(self) -> None:
+        """Call off what is being waited for."""
+        for closeable in (self._llm, *(mix for mix in (self._mix, self._fallback) if mix is not None)):
+            if closeable is not None:
+                closeable.close()
 
     def close(self) -> None:
         """Wait for calls in flight; their replies are paid for."""

@@ -55,6 +55,13 @@ class Mix:
         """Return each operator's share of the births; they sum to one."""
         return self._odds.shares()
 
+    def close(self) -> None:
+        """Call off what operators wait for: an outside agent is ended."""
+        for operator in self._operators.values():
+            close = getattr(operator, "close", None)
+            if close is not None:
+                close()
+
     def draw(self, rng: np.random.Generator, *, parents: int) -> Operator | None:
         """Return an operator for a pool of so many parents; None when no operator fits."""
         fitting = {name: share for name, share in self.shares().items() if self._operators[name].arity <= parents}

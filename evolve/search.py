@@ -158,6 +158,7 @@ class Search:
         """End now: what runs is killed and will be run again on resume. Safe from a signal handler."""
         self.stop(reason)
         self._cancel.set()
+        self._breeding.abort()
 
     def spent(self) -> Spent:
         """Return what the run has used, in-flight evaluations included."""

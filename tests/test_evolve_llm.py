@@ -181,3 +181,20 @@ def test_money_in_flight_counts_against_the_budget(tmp_path: Path) -> None:
     assert "0.5 dollars" in running.run()
     assert len(stored_replies(archive.store)) <= 3
     archive.close()
+
+
+def test_cancelling_does_not_wait_for_a_slow_model_and_the_birth_asks_again(tmp_path: Path) -> None:
+    archive = Archive.open(tmp_path / "run", make_task(tmp_path), Settings())
+    slow = Scripted(seconds=3600)
+    running = search(archive, slow, 10)
+    timer = threading.Timer(0.5, running.cancel, ["now"])
+    timer.start()
+    assert running.run() == "now"
+    timer.join()
+    open_before = [birth.id for birth in archive.open_births()]
+    assert open_before
+    archive.close()
+    archive = Archive.open(tmp_path / "run", make_task(tmp_path), Settings())
+    search(archive, Scripted(), 4).run()
+    assert not set(open_before) & {birth.id for birth in archive.open_births()}
+    archive.close()
