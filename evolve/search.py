@@ -5,14 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import queue
-import threading
 import time
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from archive import Archive
 from archive.earnings import earnings
@@ -23,7 +18,8 @@ from evolve.mix import Mix
 from evolve.progress import Observer, Silent
 from evolve.schedule import Schedule
 from evolve.selection import Selection
-from fitness.evaluator import Cancelled, Evaluator
+from evolve.slots import Finished, Job, Slots
+from fitness.evaluator import Evaluator
 from genome import Evaluation, Individual
 from llm_mutator.llm import Llm
 
@@ -34,30 +30,6 @@ TICK_S = 0.5  # how often a quiet loop looks at the clock and the STOP file
 
 class SeedFailed(Exception):
     """The seed has no score, so there is nothing to search from; the message ends with the tail of its log."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One evaluation to be run.
-
-    Attributes:
-        purpose: first, repeat, confirm or control.
-        run: how many evaluations of the individual come before it; decides its random seed.
-    """
-
-    individual: Individual
-    purpose: str = "first"
-    run: int = 0
-
-
-@dataclass(frozen=True)
-class Finished:
-    """An evaluation ended; `outcome` is its result, or what the engine's part of it raised."""
-
-    slot: int
-    job: Job
-    evaluation: int
-    outcome: Evaluation | BaseException
 
 
 class Search:
@@ -96,17 +68,11 @@ class Search:
         seed_repeats: int = 1,
         observer: Observer | None = None,
     ) -> None:
-        if slots < 1:
-            raise ValueError(f"execution.slots is 1 or more; got {slots}")
         if seed_repeats < 1:
             raise ValueError(f"rule.seed_repeats is 1 or more; got {seed_repeats}")
         self._archive = archive
-        self._evaluator = evaluator
         self._budget = budget
-        self._workspaces = workspaces
         self._schedule = schedule or Schedule()
-        self._slots = slots
-        self._seed = seed
         self._seed_repeats = seed_repeats
         self._observer: Observer = observer or Silent()
         self._events: queue.SimpleQueue[Finished | Replied | None] = queue.SimpleQueue()
@@ -121,9 +87,15 @@ class Search:
             fallback=fallback,
         )
         self._waiting: deque[Job] = deque()
-        self._running: dict[int, Job] = {}
-        self._runners = ThreadPoolExecutor(slots, thread_name_prefix="slot")
-        self._cancel = threading.Event()
+        self._slots = Slots(
+            archive,
+            evaluator,
+            slots,
+            seed=seed,
+            workspaces=workspaces,
+            observer=self._observer,
+            post=self._events.put,
+        )
         self._stop_reason: str | None = None
         self._was_away: str | None = None
         self._started = time.monotonic()
@@ -143,8 +115,7 @@ class Search:
             self._resume()
             return self._loop()
         finally:
-            self._cancel.set()  # no effect on a normal end: nothing runs any more
-            self._runners.shutdown(wait=True)
+            self._slots.close()
             self._breeding.close()
             self._store_late_results()
             self._archive.flush()
@@ -157,13 +128,13 @@ class Search:
     def cancel(self, reason: str) -> None:
         """End now: what runs is killed and will be run again on resume. Safe from a signal handler."""
         self.stop(reason)
-        self._cancel.set()
+        self._slots.cancel()
         self._breeding.abort()
 
     def spent(self) -> Spent:
         """Return what the run has used, in-flight evaluations included."""
         return Spent(
-            evaluations=self._archive.counts().evaluations + len(self._running),
+            evaluations=self._archive.counts().evaluations + self._slots.running,
             hours=self._hours_before + (time.monotonic() - self._started) / 3600,
             usd=self._archive.spent_usd() + self._breeding.usd_in_flight,
             since_improvement=self._since_improvement,
@@ -176,12 +147,12 @@ class Search:
             if reason is None:
                 self._breed()
             self._fill_slots()
-            if not self._running and not self._breeding.in_progress:
+            if not self._slots.running and not self._breeding.in_progress:
                 if reason is not None:
                     return reason
                 if not self._waiting and self._breeding.away is None:
                     return "no operator finds anything new to try on this population"
-            elif reason is not None and not self._running:
+            elif reason is not None and not self._slots.running:
                 return reason  # replies still in flight are stored on the way out
             self._wait()
 
@@ -207,8 +178,8 @@ class Search:
         if self._archive.seed().score is None:
             return  # nobody to breed from until the first result
         due = self._schedule.births_due(
-            slots=self._slots,
-            running=len(self._running),
+            slots=self._slots.count,
+            running=self._slots.running,
             ahead=len(self._waiting) + self._breeding.in_progress,
             population=self._archive.settings.population_size,
             born=self._archive.counts().individuals - 1,
@@ -225,36 +196,11 @@ class Search:
         self._was_away = away
 
     def _fill_slots(self) -> None:
-        for slot in range(self._slots):
-            if not self._waiting:
+        for slot in self._slots.free():
+            done = self._stop_reason is not None or self._budget.exhausted(self.spent()) is not None
+            if done or not self._waiting:
                 return
-            if slot in self._running:
-                continue
-            if self._stop_reason is not None or self._budget.exhausted(self.spent()) is not None:
-                return
-            self._start(slot, self._waiting.popleft())
-
-    def _start(self, slot: int, job: Job) -> None:
-        seed = int(np.random.SeedSequence([self._seed, job.individual.id, job.run]).generate_state(1)[0])
-        evaluation = self._archive.start_evaluation(job.individual.id, seed, slot, job.purpose)
-        self._running[slot] = job
-        self._observer.started(slot, job.individual, job.purpose)
-
-        def measure() -> None:
-            try:
-                outcome: Evaluation | BaseException = self._evaluator.evaluate(
-                    job.individual.genome,
-                    seed=seed,
-                    slot=slot,
-                    workspace=self._workspaces / f"slot-{slot}",
-                    report=lambda share: self._observer.progressed(slot, share),
-                    cancel=self._cancel,
-                )
-            except BaseException as error:  # noqa: BLE001 - carried to the coordinator, which raises it
-                outcome = error
-            self._events.put(Finished(slot, job, evaluation, outcome))
-
-        self._runners.submit(measure)
+            self._slots.start(slot, self._waiting.popleft())
 
     def _wait(self) -> None:
         event = self._next_event(IDLE_S)
@@ -279,13 +225,9 @@ class Search:
                 self._waiting.append(Job(individual))
 
     def _archive_result(self, event: Finished) -> None:
-        del self._running[event.slot]
-        if isinstance(event.outcome, BaseException):
-            self._archive.interrupt_evaluation(event.evaluation)
-            if not isinstance(event.outcome, Cancelled):
-                raise event.outcome
+        individual = self._slots.finished(event)
+        if individual is None or not isinstance(event.outcome, Evaluation):
             return
-        individual = self._archive.finish_evaluation(event.evaluation, event.outcome)
         self._observer.finished(event.slot, individual, event.outcome, self._archive.entry(individual.id))
         if event.job.purpose == "first":
             champion = self._archive.champion()
@@ -303,11 +245,10 @@ class Search:
         """Archive what arrived after the loop had ended: paid for, so kept."""
         while not self._events.empty():
             event = self._events.get()
-            if isinstance(event, Finished):
-                if isinstance(event.outcome, Evaluation):
-                    self._archive.finish_evaluation(event.evaluation, event.outcome)
-                else:
-                    self._archive.interrupt_evaluation(event.evaluation)
+            if isinstance(event, Finished) and isinstance(event.outcome, Evaluation):
+                self._slots.finished(event)
+            elif isinstance(event, Finished):
+                self._archive.interrupt_evaluation(event.evaluation)
             elif isinstance(event, Replied) and not isinstance(event.outcome, BaseException):
                 self._archive.finish_call(event.call, event.outcome)
 
