@@ -105,8 +105,13 @@ def _search(config: DictConfig, archive: Archive, evaluator: Evaluator, console:
     with closing(llm) if llm is not None else nullcontext():
         if llm is not None:
             llm.check()
+        if llm is not None and llm.unpriced and budget.usd is not None:
+            display.note(f"no price is known for {', '.join(llm.unpriced)}: free as far as budget.usd can tell")
         with _stoppable(search), display if isinstance(display, Live) else nullcontext():
-            return search.run()
+            reason = search.run()
+    if isinstance(llm, Replay) and llm.strays:
+        display.note(f"{llm.strays} replies went to another prompt than theirs: this run left the former one's path")
+    return reason
 
 
 def _llm(config: DictConfig, archive: Archive) -> Llm | None:

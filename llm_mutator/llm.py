@@ -25,6 +25,11 @@ class Llm(Protocol):
         """
         ...
 
+    @property
+    def unpriced(self) -> tuple[str, ...]:
+        """Models that cost something, but not as far as we know; they count as free."""
+        ...
+
     def check(self) -> list[Reply]:
         """Try the endpoint and every model before a search depends on them; returns the answers, which may cost.
 

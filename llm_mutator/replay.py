@@ -27,6 +27,7 @@ class Replay:
     ) -> None:
         self.models = Ensemble(list(models))
         self.away: str | None = None
+        self.unpriced: tuple[str, ...] = ()
         self.strays = 0
         self._lock = threading.Lock()
         self._order = deque(replies)

@@ -25,6 +25,7 @@ class Scripted:
     def __init__(self, replies: Script | Sequence[str | Reply] | None = None, seconds: float = 0.0) -> None:
         self.models = Ensemble(["scripted"])
         self.away: str | None = None
+        self.unpriced: tuple[str, ...] = ()
         self._seconds = seconds
         self._closed = threading.Event()
         self._lock = threading.Lock()
