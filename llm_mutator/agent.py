@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import shlex
@@ -44,7 +45,8 @@ class Agent:
         command: a command line, or its words; `{brief}` in a word becomes the path of BRIEF.md.
         timeout_s: wall time; then the command and all that it started are killed.
         environment: names of our environment variables that the command may see, such as its own key.
-        sandbox: words put before the command, such as a bubblewrap call; `{folder}` becomes the working folder.
+        sandbox: words put before the command, such as a bubblewrap call; `{folder}` and `{home}` become the two
+            folders that the command may write.
         fixtures: a folder whose files are put beside the genome, to be read and never taken.
         prompt_tokens: about how long the question may be.
         usd: what one call costs, for the budget; the command does not tell.
@@ -66,6 +68,11 @@ class Agent:
         self.command = tuple(shlex.split(command) if isinstance(command, str) else command)
         if not self.command:
             raise ValueError("the agent's command is empty; give a command line, such as command='my-agent --print'")
+        if sandbox and shutil.which(sandbox[0]) is None:
+            raise ValueError(
+                f"the agent's sandbox {sandbox[0]!r} is not installed; on Debian or Ubuntu: apt install bubblewrap,"
+                " or let the agent run without one: operators.mix.agent.operator.sandbox=[]"
+            )
         self.timeout_s = timeout_s
         self.environment = tuple(environment)
         self.sandbox = tuple(sandbox)
@@ -124,7 +131,8 @@ class Agent:
             Refused: it could not be started, was killed at its time limit, or failed.
             concurrent.futures.CancelledError: closed meanwhile.
         """
-        words = [word.replace("{folder}", str(work)) for word in self.sandbox]
+        places = {"{folder}": str(work), "{home}": str(folder / "home")}
+        words = [functools.reduce(lambda w, place: w.replace(*place), places.items(), word) for word in self.sandbox]
         words += [word.replace("{brief}", str(work / BRIEF)) for word in self.command]
         output, brief = folder / "output", folder / "brief"
         brief.write_text(question, encoding="utf-8", errors="replace")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import threading
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+import yaml
 
 from genome import Call, Genome, NoOffspring, Offspring, Task
 from genome.operator import Asks, Operator
@@ -188,3 +190,32 @@ def test_nothing_is_left_in_the_temporary_folder(
     (tmp_path / "tmp").mkdir()
     born(agent(CHANGE), lore)
     assert os.listdir(tmp_path / "tmp") == []
+
+
+def shipped_sandbox() -> list[str]:
+    text = (Path(__file__).parents[1] / "conf" / "operators" / "agent.yaml").read_text(encoding="utf-8")
+    words = yaml.safe_load(text)["mix"]["agent"]["operator"]["sandbox"]
+    assert isinstance(words, list)
+    return words
+
+
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed: apt install bubblewrap")
+def test_the_shipped_sandbox_confines_what_the_command_writes(lore: MemoryLore, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    code = (
+        CHANGE + f"import os; (pathlib.Path.home() / 'note').write_text('x')\n"
+        f"for path in ('{outside}', '/var', os.path.expanduser('~root')):\n"
+        "    try: open(path + '/escaped', 'w'); print('escaped to', path)\n"
+        "    except OSError: pass\n"
+        "print('IDEA: confined')"
+    )
+    offspring = born(agent(code, sandbox=shipped_sandbox()), lore)
+    assert offspring.idea == "confined"
+    assert "0.2" in offspring.genome.files["train.py"]
+    assert not list(outside.iterdir())
+
+
+def test_a_sandbox_that_is_not_installed_is_told_before_any_birth() -> None:
+    with pytest.raises(ValueError, match="apt install bubblewrap"):
+        Agent("true", sandbox=["no-such-sandbox"])
