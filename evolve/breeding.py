@@ -53,7 +53,7 @@ class Breeding:
     Args:
         callers: births that may wait for a reply at once.
         llm: who answers the operators that ask; while it is away, the `fallback` mix breeds.
-        fallback: operators that need nobody; without it, breeding pauses while the LLM is away.
+        fallback: operators that need nobody, for when the LLM is away or slower than the slots; None lets slots wait.
         post: called from other threads with a `Replied`; the coordinator hands it back to `replied`.
     """
 
@@ -95,13 +95,17 @@ class Breeding:
         """Births that wait for a reply."""
         return len(self._pending)
 
-    def begin(self, count: int) -> list[Individual]:
-        """Begin so many births; return those that are born at once, the others wait for a reply."""
+    def begin(self, count: int, *, at_once: bool = False) -> list[Individual]:
+        """Begin so many births; return those that are born at once, the others wait for a reply.
+
+        Args:
+            at_once: breed with the fallback alone, because a slot is free now; without one, nothing is begun.
+        """
         born: list[Individual] = []
         begun = fruitless = 0
         while begun < count and fruitless < FRUITLESS_TRIES:
             waiting = len(self._pending)
-            individual = self._conceive()
+            individual = self._conceive(self._mix if self.away is None and not at_once else self._fallback)
             if individual is not None:
                 born.append(individual)
             elif len(self._pending) == waiting:
@@ -158,12 +162,10 @@ class Breeding:
         """Wait for calls in flight; their replies are paid for."""
         self._callers.shutdown(wait=True)
 
-    def _conceive(self) -> Individual | None:
-        number = self._archive.counts().births + 1
-        rng = self._chance(number, stage=0)
-        mix = self._mix if self.away is None else self._fallback
+    def _conceive(self, mix: Mix | None) -> Individual | None:
         if mix is None:
             return None
+        rng = self._chance(self._archive.counts().births + 1, stage=0)
         operator = mix.draw(rng, parents=min(2, len(self._archive.best(2))))
         if operator is None:
             return None

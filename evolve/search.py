@@ -186,6 +186,9 @@ class Search:
         )
         if due > 0:
             self._waiting.extend(Job(individual) for individual in self._breeding.begin(due))
+        starving = len(self._slots.free()) - len(self._waiting)
+        if starving > 0 and self._breeding.in_progress and not self._schedule.barrier:
+            self._waiting.extend(Job(individual) for individual in self._breeding.begin(starving, at_once=True))
 
     def _tell_when_llm_goes_or_comes(self) -> None:
         away = self._breeding.away

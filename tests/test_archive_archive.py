@@ -23,6 +23,7 @@ from archive import (
     store,
 )
 from archive.store import DATABASE
+from archive.texts import IDEA_CHARS
 from archive.view import View
 from genome import Genome, Individual, Offspring
 from tests.archives import born, failed, genome, run, scored, started, task, variant
@@ -224,8 +225,8 @@ def test_an_idea_becomes_one_harmless_line(tmp_path: Path, idea: str) -> None:
     with started(tmp_path / "run") as archive:
         kept = run(archive, born(archive, idea=idea).id, scored(1.0)).idea
     assert kept == "" or kept.isprintable()
-    assert len(kept) <= 400
-    if idea.isprintable() and 0 < len(idea) <= 400:
+    assert len(kept) <= IDEA_CHARS
+    if idea.isprintable() and 0 < len(idea) <= IDEA_CHARS:
         assert kept == idea
 
 

@@ -96,22 +96,25 @@ def test_sixty_births_end_complete_at_thirty_percent_failing_calls(tmp_path: Pat
 def test_an_endpoint_that_goes_away_is_bridged_by_the_fallback_and_taken_back(tmp_path: Path, key: str) -> None:
     archive = Archive.open(tmp_path / "run", make_task(tmp_path), Settings())
     with serving() as api:
-        good = writer()
+        good, answered, bridged = writer(), list[int](), list[int]()
         api.respond = lambda request: fails(503)
         api.models = fails(503)
         llm = Chat(["good"], base_url=api.url, attempts=1, timeout_s=5, probe_s=0.02)
 
         def come_back(_genome: Any, _seed: int) -> None:
-            if evaluator.calls > 12:
+            bridged.extend([1] if llm.away else [])
+            if len(bridged) > 12:
                 api.models = says("")
-                api.respond = good
+                api.respond = lambda request: answered.append(1) or good(request)
+            if len(answered) > 5:
+                running.stop("it is back")
 
         evaluator = Arithmetic(on_call=come_back)
         fallback = Mix({"step": Share(Step(), 1.0)})
-        running = search(archive, llm, 400, evaluator, fallback=fallback)
+        running = search(archive, llm, 100_000, evaluator, fallback=fallback)
         thread = threading.Timer(60, running.stop, ["too slow"])
         thread.start()
-        running.run()
+        assert running.run() == "it is back"
         thread.cancel()
         llm.close()
     operators = {entry.operator for entry in archive.entries()}
@@ -197,4 +200,19 @@ def test_cancelling_does_not_wait_for_a_slow_model_and_the_birth_asks_again(tmp_
     archive = Archive.open(tmp_path / "run", make_task(tmp_path), Settings())
     search(archive, Scripted(), 4).run()
     assert not set(open_before) & {birth.id for birth in archive.open_births()}
+    archive.close()
+
+
+def test_a_free_slot_does_not_wait_for_a_slow_model(tmp_path: Path) -> None:
+    archive = Archive.open(tmp_path / "run", make_task(tmp_path), Settings())
+
+    def enough(_genome: Any, _seed: int) -> None:
+        if evaluator.calls == 12:
+            running.cancel("twelve are done")
+
+    evaluator = Arithmetic(on_call=enough)
+    running = search(archive, Scripted(seconds=3600), 100, evaluator, fallback=Mix({"step": Share(Step(), 1.0)}))
+    assert running.run() == "twelve are done"
+    assert {entry.operator for entry in archive.entries()} == {"seed", "step"}
+    assert archive.open_births()
     archive.close()
