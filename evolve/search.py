@@ -116,6 +116,9 @@ class Search:
             return self._loop()
         finally:
             self._slots.close()
+            if self._breeding.in_progress:
+                what = f"{self._breeding.in_progress} replies that are paid for"
+                self._observer.note(f"waiting for {what}, to be stored; Ctrl-C gives them up")
             self._breeding.close()
             self._store_late_results()
             self._archive.flush()
