@@ -39,7 +39,7 @@ class Agent:
     """Mutation by a command that works in a copy of the genome's files; what it changed there is the offspring.
 
     The command gets the question on its standard input and as BRIEF.md in its folder. Its environment holds PATH,
-    the language and a HOME of its own, and nothing else of ours except what `environment` names.
+    the language, a HOME of its own that is its TMPDIR too, and nothing else of ours except what `environment` names.
 
     Args:
         command: a command line, or its words; `{brief}` in a word becomes the path of BRIEF.md.
@@ -165,7 +165,7 @@ class Agent:
         home = folder / "home"
         home.mkdir()
         named = {name: os.environ[name] for name in (*BASE_ENVIRONMENT, *self.environment) if name in os.environ}
-        return {"HOME": str(home), **named, MARK: folder.name}
+        return {"HOME": str(home), "TMPDIR": str(home), **named, MARK: folder.name}
 
     def _wait(self, process: subprocess.Popen[bytes]) -> bool:
         """Wait for the command's end; returns whether it ran out of time."""

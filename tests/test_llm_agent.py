@@ -83,8 +83,8 @@ def test_the_environment_is_empty_but_for_what_is_allowed(lore: MemoryLore, monk
     idea = born(agent(code, environment=["AGENT_KEY", "NOT_THERE"]), lore).idea
     seen = set(idea.split())
     assert "OPENAI_API_KEY" not in seen
-    assert {"AGENT_KEY", "HOME", "PATH", "its", "own"} <= seen
-    assert seen - {"AGENT_KEY", "HOME", "PATH", "its", "own"} <= {
+    assert {"AGENT_KEY", "HOME", "TMPDIR", "PATH", "its", "own"} <= seen
+    assert seen - {"AGENT_KEY", "HOME", "TMPDIR", "PATH", "its", "own"} <= {
         "LANG",
         "LC_ALL",
         "LC_CTYPE",
